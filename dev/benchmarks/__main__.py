@@ -1,6 +1,7 @@
-"""The command line: `python -m dev.benchmarks relay`, `handover`, `idle`, `large`, `gateway` and `schedules`."""
+"""The command line: `python -m dev.benchmarks NAME`, such as `relay`; `--help` lists the names."""
 
 import argparse
+import asyncio
 import json
 import sys
 import tempfile
@@ -11,7 +12,7 @@ from typing import Any
 import uvloop
 from rich.console import Console
 
-from dev.benchmarks import gateway, handover, idle, large, relay, report, schedules
+from dev.benchmarks import dashboard, gateway, handover, idle, large, relay, report, schedules
 from dev.benchmarks.contenders import Floor, Jobs, LeastWrites, Relay
 from dev.benchmarks.errors import BenchmarkError
 from dev.benchmarks.loads import LOADS, Load
@@ -94,6 +95,14 @@ def _gateway(arguments: argparse.Namespace, cluster: Cluster, folder: Path, cons
     return found.as_dict()
 
 
+def _dashboard(arguments: argparse.Namespace, cluster: Cluster, folder: Path, console: Console) -> dict[str, Any]:
+    found = asyncio.run(
+        dashboard.measure(cluster, folder, arguments.runs, arguments.minutes, arguments.changes_per_second)
+    )
+    console.print(dashboard.text(found))
+    return found.as_dict()
+
+
 def _schedules(arguments: argparse.Namespace, cluster: Cluster, folder: Path, console: Console) -> dict[str, Any]:
     found = uvloop.run(schedules.measure(cluster, folder, arguments.schedules, arguments.per_second))
     console.print(schedules.text(found))
@@ -136,6 +145,12 @@ def _parser() -> argparse.ArgumentParser:
     door.add_argument("--runs", type=int, default=10_000, help="number, half of them finished (default: 10000)")
     door.set_defaults(measure=_gateway, start=_control_plane)
 
+    page = commands.add_parser("dashboard", help="first load, scrolling and memory of the dashboard in Chromium")
+    page.add_argument("--runs", type=int, default=10_000, help="number, half of them finished (default: 10000)")
+    page.add_argument("--minutes", type=float, default=10, help="for how long runs change (default: 10)")
+    page.add_argument("--changes-per-second", type=float, default=20, help="of all runs (default: 20)")
+    page.set_defaults(measure=_dashboard, start=_control_plane)
+
     wide = commands.add_parser("large", help="memory of operator and gateway with objects of the maximum size")
     wide.add_argument("--records", type=int, default=500, help="number of records of 490 KiB (default: 500)")
     wide.add_argument("--runs", type=int, default=360, help="number of runs with an input of 250 KB (default: 360)")
@@ -146,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     hour.add_argument("--per-second", type=int, default=20, help="limit of the operator (default: 20)")
     hour.set_defaults(measure=_schedules)
 
-    for command in (passing, passed_on, still, wide, door, hour):
+    for command in (passing, passed_on, still, wide, door, page, hour):
         command.add_argument("--json", type=Path, metavar="FILE", help="also write all figures to this file")
     return parser
 

@@ -1,5 +1,6 @@
 """`podrelay dev` as a process: what only it does. That tasks end as in a cluster is tested by the other files."""
 
+import http.client
 import json
 import os
 import re
@@ -178,6 +179,22 @@ def test_a_run_is_started_by_graphql_and_seen_in_all_ways(home: Home) -> None:
     assert [event["phase"] for event in home.server.events("run", name=name)][-1] == "Succeeded"
     assert any("first" in event["line"] for event in home.server.events("output"))
     assert home.kubectl.do("get", "events").count("Succeeded") == 1
+
+
+def test_the_address_of_the_dashboard_shows_it_or_says_how_to_build_it(home: Home) -> None:
+    words = "python -m dev.pages dashboard"
+    problems = [event["message"] for event in home.server.events("problem")]
+    connection = http.client.HTTPConnection(home.server.address)
+    connection.request("GET", "/")
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    if answer.status == 200:
+        assert '<div id="page"' in text
+        assert not problems
+    else:
+        assert words in text
+        assert words in problems[-1]
 
 
 def test_the_log_of_a_pod_can_be_followed(home: Home) -> None:

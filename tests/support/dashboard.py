@@ -24,7 +24,7 @@ class View:
     def go(self, path: str) -> None:
         """Open an address: `runs?status=Failed`, or `runs/NAME` of this namespace."""
         first, _, rest = path.partition("/")
-        if rest and first in {"runs", "definitions", "trigger"}:
+        if rest and first in {"runs", "definitions", "schedules", "trigger"}:
             path = f"{first}/{self.namespace}/{rest}"
         else:
             path += f"{'&' if '?' in path else '?'}namespace={self.namespace}"
@@ -33,6 +33,11 @@ class View:
     def row(self, name: str) -> Locator:
         """Return the row of a run in the list."""
         return self.page.get_by_role("row").filter(has=self.page.locator(f'a[href$="/{name}"]'))
+
+    def panel(self, title: str) -> Locator:
+        """Return the part of a page with this title."""
+        heading = self.page.get_by_role("heading", name=title, exact=True)
+        return self.page.locator("section.panel").filter(has=heading)
 
     def button(self, name: str) -> Locator:
         return self.page.get_by_role("button", name=name, exact=True)

@@ -22,6 +22,7 @@ PICTURES = {
     "run": ("runs/totals-tuesday?attempt=totals-tuesday-i2", "Iteration 2, attempt 1"),
     "failed": ("runs/feed-news", "newsletter.example refused the connection"),
     "logs": ("runs/spring-catalogue?tab=logs", "End of the logs"),
+    "schedule": ("schedules/nightly-totals", "last-days"),
     "form": ("trigger/importProducts", "How many rows the file has."),
 }
 
@@ -36,6 +37,8 @@ def main() -> None:
         chart.install(admin)
         stack.enter_context(kubelet(admin, folder))
         shop = stack.enter_context(opened(admin, folder, "shop"))
+        shop.timetable()
+        shop.timetable_is_filled()  # then the list begins with the runs of the day
         shop.a_day()
         for run in ("spring-catalogue", "totals-tuesday", "feed-news", "feed-market"):
             shop.relay.finished(run)

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,16 @@ from dev.harness.gateway import GatewayProcess
 from dev.harness.kubectl import Kubectl, Manifest
 from dev.harness.manifests import TASK_RUNS, task_run
 from dev.harness.operator import PODRELAY, OperatorProcess
+from dev.harness.waiting import eventually
 from dev.pages import build
+from podrelay.schedules.timetable import in_text
 from tests.support import shop_tasks
 from tests.support.kubeletprocess import kubelet
 from tests.support.namespaces import temporary_namespace
 from tests.support.pods import add_runner
 from tests.support.quick import QuickKubectl
 from tests.support.relay import FINISHED, Relay
+from tests.support.schedules import TASK_SCHEDULES, task_schedule
 
 MODULE = Path(shop_tasks.__file__)
 
@@ -55,6 +59,20 @@ class Shop:
         """Create a run."""
         created = self.kubectl.create(task_run(name, definition, input=input or {}, **spec))
         assert created, str(created)
+
+    def schedule(self, name: str, definition: str, **spec: Any) -> None:
+        """Create a schedule; without `schedules` in the spec, its time comes once in a leap year."""
+        spec.setdefault("schedules", [{"cron": "0 3 29 2 *"}])
+        created = self.kubectl.create(task_schedule(name, definition, **spec))
+        assert created, str(created)
+
+    def schedule_is_ready(self, name: str) -> None:
+        """Wait until the operator has seen a schedule."""
+
+        def conditions() -> object:
+            return self.kubectl.get(TASK_SCHEDULES, name).get("status", {}).get("conditions")
+
+        eventually(f"the operator has seen {name}", conditions)
 
     def open(self) -> None:
         """Apply all definitions."""
@@ -95,6 +113,39 @@ class Shop:
         self.run("no-such-definition", "resize-pictures", {})
         self.run("later", "publish-feed", {"channel": "search"}, delaySeconds=7200)
 
+    def timetable(self) -> None:
+        """Create schedules as a shop has them, with runs of the last nights."""
+        night = [{"cron": "30 2 * * *"}]
+        self.schedule("nightly-totals", "nightly-totals", schedules=night, timeZone="Europe/Vienna", run={"input": {}})
+        feed = {"input": {"channel": "search"}}
+        self.schedule("feed-search", "publish-feed", schedules=[{"every": "15m"}], overlap="BufferOne", run=feed)
+        mail = {"input": {"channel": "newsletter", "fail": "always"}}
+        friday = [{"cron": "0 9 * * FRI"}]
+        self.schedule(
+            "newsletter",
+            "publish-feed",
+            schedules=friday,
+            timeZone="Europe/Vienna",
+            suspend=True,
+            suspendNote="the mail server moves",
+            run=mail,
+        )
+        until = datetime.now(UTC).replace(microsecond=0)
+        backfill = {"name": "last-days", "from": in_text(until - timedelta(days=3)), "until": in_text(until)}
+        patched = self.kubectl.patch(
+            TASK_SCHEDULES, "nightly-totals", {"spec": {"backfills": [backfill | {"overlap": "Allow"}]}}
+        )
+        assert patched, str(patched)
+
+    def timetable_is_filled(self) -> None:
+        """Wait until the runs of the last nights have finished."""
+
+        def counts() -> bool:
+            status = self.kubectl.get(TASK_SCHEDULES, "nightly-totals").get("status", {})
+            return bool(status.get("succeeded", 0) >= 3 and not status.get("activeRuns"))
+
+        eventually("the runs of the last nights have finished", counts, 120)
+
 
 def definitions() -> list[Manifest]:
     """Return the definitions of the shop, as `podrelay manifests` prints them; pods of tests have no image."""
@@ -125,6 +176,7 @@ def main() -> None:
         stack.enter_context(kubelet(admin, folder))
         shop = stack.enter_context(opened(admin, folder))
         shop.a_day()
+        shop.timetable()
         build.ensure(build.DASHBOARD)
         flags = ("--auth=none", "--dashboard", "--listen=127.0.0.1:8099", f"--default-namespace={shop.namespace}")
         while True:

@@ -43,7 +43,7 @@ class ImportProducts(TaskDefinition):
         while input.row < last:
             part = 1 - max(0.0, ends_at - time.monotonic()) / input.seconds_per_batch if input.seconds_per_batch else 1
             input.row = max(input.row, first + int((last - first) * part))
-            controller.progress(input.row, input.rows, f"{input.row} of {input.rows} rows")
+            controller.progress(input.row, input.rows, "rows")
             if controller.runtime.is_aborted():
                 return controller.response.aborted(f"stopped after {input.row} rows")
             time.sleep(0.05)
@@ -172,7 +172,7 @@ class ResizeImages(TaskDefinition):
         seconds = input.get("seconds", 30)
         ends_at = time.monotonic() + seconds
         while time.monotonic() < ends_at:
-            controller.progress(seconds - (ends_at - time.monotonic()), seconds, "images")
+            controller.progress(round(seconds - (ends_at - time.monotonic())), seconds, "images")
             if controller.runtime.is_aborted():
                 print("removing the unfinished images", flush=True)
                 return controller.response.aborted()

@@ -241,8 +241,8 @@ class Relay:
             f"--kubeconfig={self._arguments.kubeconfig}",
             f"--listen={_HOST}:{self._arguments.port}",
         ]
-        pages = zip(("--graphiql", "--dashboard"), _pages(), strict=True)
-        return parser.parse_args([*flags, *(flag for flag, is_built in pages if is_built)])
+        # Without its files, the gateway says at the address of the dashboard how to build it.
+        return parser.parse_args([*flags, "--dashboard", *(["--graphiql"] if _pages()[0] else [])])
 
     async def _stop_node(self, node: "asyncio.Future[None]") -> None:
         self._node.stop()

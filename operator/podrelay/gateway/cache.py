@@ -276,7 +276,13 @@ def _runs() -> Collection[Run]:
         phase=lambda run: run.phase,
         parent=lambda run: run.spec.parent,
         family=lambda run: family(run.spec.parent, run.phase) if run.spec.parent else None,
+        schedule=schedule_of,
     )
+
+
+def schedule_of(run: Run) -> str | None:
+    """Return the name of the schedule that a run was started by; None if it was not."""
+    return run.spec.scheduled.schedule if run.spec.scheduled else None
 
 
 def family(parent: str, phase: str) -> str:

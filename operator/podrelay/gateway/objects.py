@@ -74,6 +74,8 @@ class Scheduled(_Struct, frozen=True):
 
     schedule: str
     time: datetime
+    backfill: str | None = None
+    manual: bool = False
 
     def __post_init__(self) -> None:
         """Share the name, which is the same for all runs of a schedule."""

@@ -72,7 +72,7 @@ def open_page(browser: Browser, gateway: GatewayProcess, shop: Shop) -> Iterator
         page.on("console", lambda message: problems.append(message.text) if _is_trouble(message) else None)
 
     def opened(path: str = "", *, address: str | None = None, **options: Any) -> View:
-        size = {"width": 1440, "height": 900}
+        size = {"width": 1440, "height": 1800}  # also runs that are not new are among the rows in the document
         context = browser.new_context(**{"viewport": size, "reduced_motion": "reduce", **options})
         contexts.append(context)
         context.set_default_timeout(WAIT_MS)

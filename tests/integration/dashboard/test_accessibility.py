@@ -1,6 +1,7 @@
 """WCAG 2.2 AA: axe on every page in both themes, and everything by keyboard."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import expect
@@ -9,13 +10,15 @@ from dev.cluster import ClusterError
 from dev.pages import build
 from tests.integration.dashboard.conftest import Open
 from tests.support.dashboard import View
+from tests.support.schedules import TASK_SCHEDULES
+from tests.support.shop import Shop
 
 pytestmark = pytest.mark.integration
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PAGES = {
     "overview": ("", "How long they took"),
-    "runs": ("runs", "feed-search"),
+    "runs": ("runs?search=publishFeed", "feed-search"),
     "no runs": ("runs?search=nothing-has-this-name", "No run matches the filters"),
     "failed run": ("runs/feed-news", "newsletter.example refused the connection"),
     "waiting run": ("runs/no-such-definition", "What to do"),
@@ -31,6 +34,10 @@ PAGES = {
     "form": ("trigger/importProducts", "How many rows the file has."),
     "JSON form": ("trigger/importProducts?as=json", "Start the run"),
     "queue": ("queue?definition=resizeImages", "They wait, in this order"),
+    "schedules": ("schedules", "yearly"),
+    "schedule": ("schedules/yearly", "the till is being counted"),
+    "no schedules": ("schedules?namespace=default", "kubectl apply -f schedule.yaml"),
+    "missing schedule": ("schedules/there-is-no-such-schedule", "There is no such schedule"),
     "settings": ("settings", "Finished runs are kept"),
     "missing run": ("runs/there-is-no-such-run", "There is no such run"),
 }
@@ -44,6 +51,19 @@ def axe() -> str:
     except ClusterError as error:
         pytest.skip(str(error))
     return (modules / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _schedules(shop: Shop) -> Iterator[None]:
+    """A schedule with all that its page can show; its backfill would start runs during other tests, too."""
+    past = {"name": "old-times", "from": "2000-01-01T00:00:00Z", "until": "2020-01-01T00:00:00Z", "startsPerMinute": 1}
+    feed = {"input": {"channel": "search"}}
+    shop.schedule(
+        "yearly", "publish-feed", suspend=True, suspendNote="the till is being counted", run=feed, backfills=[past]
+    )
+    shop.schedule_is_ready("yearly")
+    yield
+    shop.kubectl.do("delete", TASK_SCHEDULES, "yearly")
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 390)])
@@ -70,6 +90,13 @@ def test_12_axe_finds_nothing_in_dialogs(open_page: Open, axe: str) -> None:
         view.page.keyboard.press("Escape")
         expect(view.dialog).to_have_count(0)
         expect(view.button(name)).to_be_focused()  # the focus returns
+    view.go("schedules/yearly")
+    for name in ("Run now", "Backfill", "Resume", "Delete"):
+        view.button(name).click()
+        expect(view.dialog).to_be_visible()
+        assert not violations(view, axe)
+        view.page.keyboard.press("Escape")
+        expect(view.button(name)).to_be_focused()
     view.page.keyboard.press("?")
     assert not violations(view, axe)
 
@@ -81,7 +108,7 @@ def test_12_everything_is_reached_by_keyboard(open_page: Open) -> None:
     expect(view.page.get_by_text("Skip to the content")).to_be_focused()
     view.page.keyboard.press("Enter")
     reached = set()
-    for _ in range(40):
+    for _ in range(80):
         view.page.keyboard.press("Tab")
         reached.add(view.evaluate("document.activeElement.innerText || document.activeElement.ariaLabel || ''").strip())
     assert {"Columns", "Start a run", "Failed"} <= reached

@@ -294,6 +294,16 @@ def test_11_many_runs_are_read_page_by_page_and_only_visible_rows_are_in_the_doc
         assert max(limits) <= 100  # no query lists all
 
 
+def test_11_the_first_load_of_the_list_is_small(open_page: Open) -> None:
+    view = open_page("runs")
+    view.row("feed-search").wait_for()
+    entries = "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]"
+    sizes = view.evaluate(f"{entries}.map(one => [new URL(one.name).pathname, one.transferSize])")
+    files = {path: size for path, size in sizes if path != "/graphql"}
+    assert any(path.endswith("/main.js") for path in files)
+    assert 50_000 < sum(files.values()) <= 200_000  # compressed, with headers
+
+
 def test_14_differences_between_iterations_and_between_runs(shop: Shop, open_page: Open) -> None:
     view = open_page("runs/spring-catalogue?attempt=spring-catalogue-i3")
     panel = view.page.get_by_label("Selected attempt")
@@ -348,15 +358,15 @@ def test_16_tree_of_parents_and_children(open_page: Open) -> None:
 
 def test_17_definitions_with_limits_statistics_and_last_runs(open_page: Open) -> None:
     view = open_page("definitions")
-    view.link("Publish the feed").click()
+    view.link("Nightly totals").click()
     tiles = view.page.get_by_label("Statistics")
     expect(tiles).to_contain_text("Success")
     expect(tiles).to_contain_text("p95")
     view.says("Time of an iteration")
-    expect(view.link("feed-news")).to_be_visible()
+    expect(view.link("totals-monday")).to_be_visible()
     expect(view.page.locator(".yaml")).to_contain_text("kind: TaskDefinition")
     view.button("Its runs").click()
-    view.has_address("/runs.*definition=publishFeed")
+    view.has_address("/runs.*definition=nightlyTotals")
 
 
 def test_18_queue_shows_who_has_the_slots_and_who_waits(shop: Shop, resizing: str, open_page: Open) -> None:

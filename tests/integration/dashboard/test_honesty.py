@@ -12,6 +12,8 @@ from dev.harness.kubectl import Kubectl
 from dev.harness.manifests import TASK_RUNS
 from tests.integration.dashboard.conftest import Open
 from tests.support.shop import Shop
+from tests.support.signinproxy import SignInProxy
+from tests.support.tunnel import Tunnel
 
 pytestmark = pytest.mark.integration
 
@@ -81,6 +83,119 @@ def test_13_a_token_that_expires(admin: Kubectl, shop: Shop, open_page: Open, tm
         view.dialog.get_by_role("button", name="Sign in", exact=True).click()
         expect(view.row("expired")).to_be_visible()
         expect(view.page.get_by_text("no longer accepted")).to_have_count(0)
+
+
+def test_13_a_right_that_is_taken_away_and_given_back(
+    admin: Kubectl, shop: Shop, open_page: Open, tmp_path: Path
+) -> None:
+    token = shop.add_user("guest", "podrelay-viewer")
+    with GatewayProcess(admin.kubeconfig, tmp_path / "gateway", ("--dashboard",)) as gateway:
+        view = open_page("runs", address=gateway.address)
+        view.page.get_by_label("Token").fill(token)
+        view.button("Sign in").click()
+        view.row("feed-search").wait_for()
+        other = view.page.context.new_page()
+        session = view.evaluate("sessionStorage.getItem('podrelay.token')")
+        other.add_init_script(f"sessionStorage.setItem('podrelay.token', {session!r})")
+        other.goto(f"{view.base}/runs/{shop.namespace}/later")
+        expect(other.get_by_text("Waiting for its start time").first).to_be_visible()
+
+        shop.kubectl.do("delete", "rolebinding", "guest")
+        view.says("You may not see the list of runs")
+        expect(view.row("feed-search")).to_be_visible()  # what was shown stays
+        expect(other.get_by_text("You may not see this run any longer")).to_be_visible()
+        shop.run("unseen", "publish-feed", {"channel": "search"})
+        expect(view.row("unseen")).to_have_count(0)
+
+        account = f"--serviceaccount={shop.namespace}:guest"
+        shop.kubectl.do("create", "rolebinding", "guest", "--clusterrole=podrelay-viewer", account)
+        expect(view.row("unseen")).to_be_visible()
+        expect(view.page.get_by_text("You may not see the list of runs")).to_have_count(0)
+        expect(other.get_by_text("You may not see this run any longer")).to_have_count(0)
+        other.close()
+
+
+@pytest.mark.parametrize("path", ["runs/later", "runs", "schedules", "definitions/publishFeed"])
+def test_13_an_api_server_that_does_not_answer(
+    admin: Kubectl, shop: Shop, open_page: Open, tmp_path: Path, path: str
+) -> None:
+    with (
+        Tunnel(admin.kubeconfig).open() as tunnel,
+        GatewayProcess(tunnel.kubeconfig(tmp_path), tmp_path / "gateway", ("--auth=none", "--dashboard")) as gateway,
+    ):
+        view = open_page(path, address=gateway.address)
+        view.page.get_by_role("heading", level=1).wait_for()
+        with tunnel.outage():
+            view.says("The API server does not answer the gateway")
+            shop.run(f"outage-{path.count('/')}{len(path)}", "publish-feed", {"channel": "search"}, delaySeconds=7200)
+            assert shop.kubectl.patch(TASK_RUNS, "later", {"spec": {"suspend": True}})
+        expect(view.page.get_by_text("The API server does not answer the gateway")).to_have_count(0)
+        if path == "runs/later":
+            expect(view.button("Resume")).to_be_visible()
+        elif path == "runs":
+            expect(view.row("outage-04")).to_be_visible()
+        assert shop.kubectl.patch(TASK_RUNS, "later", {"spec": {"suspend": False}})
+
+
+def test_13_another_replica_takes_over_and_connections_are_cut_by_a_proxy(
+    admin: Kubectl, shop: Shop, open_page: Open, tmp_path: Path
+) -> None:
+    flags = ("--auth=none", "--dashboard")
+    shop.run("moving", "publish-feed", {"channel": "search"}, delaySeconds=7200)
+    with (
+        GatewayProcess(admin.kubeconfig, tmp_path / "second", flags) as second,
+        GatewayProcess(admin.kubeconfig, tmp_path / "first", flags) as first,
+        SignInProxy(first.address).serving() as proxy,
+    ):
+        view = open_page("runs/moving", address=proxy.address)
+        view.says("Waiting for its start time")
+        proxy.cut()
+        assert shop.kubectl.patch(TASK_RUNS, "moving", {"spec": {"suspend": True}})
+        expect(view.button("Resume")).to_be_visible()
+
+        first.__exit__()
+        view.says("The connection is interrupted")
+        assert shop.kubectl.patch(TASK_RUNS, "moving", {"spec": {"suspend": False}})
+        proxy.target = second.address
+        expect(view.button("Suspend")).to_be_visible()
+        expect(view.page.get_by_text("The connection is interrupted")).to_have_count(0)
+
+
+def test_13_behind_a_proxy_that_signs_users_in(admin: Kubectl, shop: Shop, open_page: Open, tmp_path: Path) -> None:
+    token = shop.add_user("early", "podrelay-user")
+    with (
+        GatewayProcess(admin.kubeconfig, tmp_path / "gateway", ("--dashboard",)) as gateway,
+        SignInProxy(gateway.address, token).serving() as proxy,
+    ):
+        view = open_page("runs", address=proxy.address)
+        view.link("Sign in").click()
+        view.go("runs")
+        expect(view.row("feed-search")).to_be_visible()  # no token was asked for
+        expect(view.page.locator(".side-user")).to_contain_text("early")
+        assert view.evaluate("sessionStorage.length") == 0
+
+        # The provider renews the token, and the old one ends: the user has to do nothing.
+        proxy.token = shop.add_user("renewed", "podrelay-user")
+        shop.kubectl.do("delete", "serviceaccount", "early")
+        expect(view.page.locator(".side-user")).to_contain_text("renewed")
+        shop.run("renewed", "publish-feed", {"channel": "search"})
+        expect(view.row("renewed")).to_be_visible()
+        expect(view.dialog).to_have_count(0)
+
+        proxy.end_sessions()
+        expect(view.dialog).to_contain_text("Your session has ended")
+        view.page.keyboard.press("Escape")
+        view.says(re.compile("Your session has ended. What you see is as of"))
+        expect(view.row("feed-search")).to_be_visible()
+        shop.run("elsewhere", "publish-feed", {"channel": "search"})
+        view.button("Sign in again").click()
+        with view.page.context.expect_page() as opened:
+            view.link("Sign in in another tab").click()
+        opened.value.get_by_role("link", name="Sign in").click()
+        expect(view.row("elsewhere")).to_be_visible()  # it continues where it is
+        expect(view.page.get_by_text("Your session has ended")).to_have_count(0)
+        expect(view.dialog).to_have_count(0)
+        opened.value.close()
 
 
 def test_13_a_run_that_is_deleted_and_created_again_while_it_is_shown(shop: Shop, open_page: Open) -> None:

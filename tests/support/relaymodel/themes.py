@@ -37,7 +37,7 @@ THEMES: Final = (
     _theme("force, foreign finalizers, slow nodes", "_force_delete", **_API, disruptionRetries=3),
     # the garbage collector removes the pods of a lost node, which comes back
     _theme("nodes", "_lose_node _collect_pods _find_nodes", **_API, disruptionRetries=3),
-    # the same, and somebody's finalizer keeps the pods
+    # the same, and the finalizer of another party keeps the pods
     _theme("nodes, foreign finalizers", "_hold_pod _lose_node _collect_pods", **_API, disruptionRetries=3),
     # heartbeats, by nodes whose clocks are late
     _theme("", "_beat _advance", -70, **_API, heartbeatTimeoutSeconds=60),

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from podrelay.gateway.objects import Scheduled
 from tests.unit.gateway.builders import definition, run
 from tests.unit.gateway.conftest import Gateway
 
@@ -151,17 +150,3 @@ async def test_an_impossible_start_is_refused(
     error = (await ask(gateway, RESCHEDULE, **variables))["error"]
     assert error["code"] == code
     assert error["message"].startswith(words)
-
-
-async def test_a_task_of_a_schedule_shows_its_schedule_and_time(gateway: Gateway) -> None:
-    document = """{ backgroundTasks { getTask(id: "words") {
-      data { scheduleId scheduledFor startAt } error { code } } } }"""
-    scheduled = {"schedule": "nightly", "time": "2026-11-24T02:30:00Z"}
-    known = run("words", spec={"scheduled": Scheduled("nightly", datetime.fromisoformat(scheduled["time"]))})
-    gateway.cache.runs.apply(known)
-    answer = await gateway.ask(document)
-    assert answer["data"]["backgroundTasks"]["getTask"]["data"] == {
-        "scheduleId": "nightly",
-        "scheduledFor": "2026-11-24T02:30:00.000Z",
-        "startAt": None,
-    }

@@ -1,13 +1,14 @@
 """Schedules in GraphQL: what is shown, and what is sent to the API server in the caller's name."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from podrelay.gateway.objects import ScheduleIdentity
+from podrelay.gateway.objects import Scheduled, ScheduleIdentity
 from tests.support.schedules import task_schedule
-from tests.unit.gateway.builders import metadata
+from tests.unit.gateway.builders import metadata, run
 from tests.unit.gateway.conftest import Gateway
 from tests.unit.gateway.test_subscriptions import subscribe
 
@@ -35,7 +36,15 @@ UPDATED = "subscription($id: ID) { scheduleUpdated(id: $id) { id deleted schedul
 DELETE = "mutation($id: ID!) { backgroundTasks { deleteSchedule(id: $id) { data error { code } } } }"
 
 STATUS = {
-    "conditions": [{"type": "Ready", "status": "True", "reason": "Scheduling", "message": "runs start"}],
+    "conditions": [
+        {
+            "type": "Ready",
+            "status": "True",
+            "reason": "Scheduling",
+            "message": "runs start",
+            "lastTransitionTime": "2026-01-01T00:00:05Z",
+        }
+    ],
     "nextTimes": ["2026-03-29T01:00:00Z"],
     "lastRun": {"name": "nightly-20260328t013000z", "scheduledFor": "2026-03-28T01:30:00Z", "phase": "Succeeded"},
     "active": [{"name": "nightly-20260328t013000z", "scheduledFor": "2026-03-28T01:30:00Z"}],
@@ -264,3 +273,115 @@ def identity(name: str, version: str) -> ScheduleIdentity:
 
 def changes(gateway: Gateway, name: str, version: str) -> None:
     gateway.cache.schedules.apply(identity(name, version))
+
+
+DETAILS = """{ backgroundTasks { getSchedule(id: "nightly") { data {
+  namespace version uid succeeded failed consecutiveFailures manifest
+  conditions { type status reason message changedOn }
+  options { daylightSaving endAt exclusions jitterSeconds maxBuffered missedPolicy missedWindowSeconds pauseOnFailures }
+  lastRun { startedOn finishedOn }
+  active { id scheduledFor backfill }
+  backfills { name overlap startsPerMinute processedUntil existing } } error { code } } } }"""
+
+
+async def test_the_details_of_a_schedule_are_shown(gateway: Gateway) -> None:
+    stored = gateway.api.objects[f"{PATH}/nightly"]
+    stored["metadata"]["managedFields"] = [{"manager": "kubectl"}]
+    stored["spec"] |= {
+        "exclude": [{"date": "2026-12-24"}, {"from": "2026-12-30", "until": "2027-01-02"}, {"cron": "* 3 * * *"}],
+        "missed": {"policy": "All"},
+        "backfills": [{"name": "june", "from": "2026-06-01T00:00:00Z", "until": "2026-07-01T00:00:00Z"}],
+    }
+    stored["status"] = STATUS | {
+        "backfills": [{"name": "june", "processedUntil": "2026-06-03T01:30:00Z", "started": 2, "existing": 1}],
+        "active": [{"name": "nightly-x", "scheduledFor": "2026-06-03T01:30:00Z", "backfill": "june"}],
+        "succeeded": 5,
+        "failed": 2,
+        "consecutiveFailures": 1,
+    }
+    shown = (await ask(gateway, DETAILS))["data"]
+    assert "managedFields" not in shown["manifest"]["metadata"]
+    assert shown.pop("manifest")["spec"] == stored["spec"]
+    assert shown == {
+        "namespace": "shop",
+        "version": "5",
+        "uid": "u1",
+        "succeeded": 5,
+        "failed": 2,
+        "consecutiveFailures": 1,
+        "conditions": [
+            {
+                "type": "Ready",
+                "status": "True",
+                "reason": "Scheduling",
+                "message": "runs start",
+                "changedOn": "2026-01-01T00:00:05.000Z",
+            }
+        ],
+        "options": {
+            "daylightSaving": "Once",
+            "endAt": None,
+            "exclusions": ["2026-12-24", "2026-12-30 to 2027-01-02", "* 3 * * *"],
+            "jitterSeconds": 0,
+            "maxBuffered": 100,
+            "missedPolicy": "All",
+            "missedWindowSeconds": 86400,
+            "pauseOnFailures": None,
+        },
+        "lastRun": {"startedOn": None, "finishedOn": None},
+        "active": [{"id": "nightly-x", "scheduledFor": "2026-06-03T01:30:00.000Z", "backfill": "june"}],
+        "backfills": [
+            {
+                "name": "june",
+                "overlap": "OneByOne",
+                "startsPerMinute": 60,
+                "processedUntil": "2026-06-03T01:30:00.000Z",
+                "existing": 1,
+            }
+        ],
+    }
+
+
+RUNS = """query($schedule: String) { backgroundTasks { listTasks(where: {scheduleId: $schedule}) {
+  data { id scheduled { scheduleId scheduledFor manual backfill } } meta { totalCount } } } }"""
+
+
+async def test_tasks_know_their_schedule_and_are_found_by_it(gateway: Gateway) -> None:
+    scheduled = Scheduled("nightly", datetime(2026, 6, 3, 1, 30, tzinfo=UTC), backfill="june")
+    gateway.cache.runs.apply(run("nightly-1", spec={"scheduled": scheduled}))
+    gateway.cache.runs.apply(run("hourly-1", spec={"scheduled": Scheduled("hourly", scheduled.time)}))
+    gateway.cache.runs.apply(run("words"))
+    found = (await gateway.ask(RUNS, schedule="nightly"))["data"]["backgroundTasks"]["listTasks"]
+    assert found["meta"] == {"totalCount": 1}
+    assert found["data"] == [
+        {
+            "id": "nightly-1",
+            "scheduled": {
+                "scheduleId": "nightly",
+                "scheduledFor": "2026-06-03T01:30:00.000Z",
+                "manual": False,
+                "backfill": "june",
+            },
+        }
+    ]
+
+
+ANNOUNCED = """subscription($id: ID) {
+  scheduleUpdated(id: $id, announce: true) { id deleted isReady schedule { id version } } }"""
+
+
+async def test_a_subscription_says_first_that_changes_are_sent_from_now_on(gateway: Gateway) -> None:
+    ready = {"id": "", "deleted": False, "isReady": True, "schedule": None}
+    async with subscribe(gateway, ANNOUNCED) as subscription:
+        assert await subscription.next() == ready
+        gateway.cache.schedules.apply(ScheduleIdentity(metadata("nightly")))
+        changed = await subscription.next()
+        assert changed == {
+            "id": "nightly",
+            "deleted": False,
+            "isReady": False,
+            "schedule": {"id": "nightly", "version": "5"},
+        }
+    async with subscribe(gateway, ANNOUNCED, id="nightly") as subscription:
+        assert await subscription.next() == ready
+        assert (await subscription.next())["schedule"]["version"] == "5"  # the current state

@@ -1,5 +1,5 @@
 import { lazy, type ReactNode, Suspense, useEffect, useState } from 'react';
-import { begin } from './api/http';
+import { begin, resume } from './api/http';
 import { isExpired, session } from './api/session';
 import { useStore } from './api/store';
 import { ErrorBoundary } from './components/ErrorBoundary';
@@ -11,16 +11,18 @@ import { RunsPage } from './runs/RunsPage';
 import { fallbackNamespace, remember } from './shell/namespace';
 import { RightsProvider } from './shell/rights';
 import { Shell } from './shell/Shell';
-import { SignInAgain, SignInPage } from './shell/SignIn';
+import { SessionEnded, SignInAgain, SignInPage } from './shell/SignIn';
 
 const OverviewPage = lazy(() => import('./overview/OverviewPage'));
 const DefinitionsPage = lazy(() => import('./definitions/DefinitionsPage'));
 const DefinitionPage = lazy(() => import('./definitions/DefinitionPage'));
 const TriggerPage = lazy(() => import('./trigger/TriggerPage'));
+const SchedulesPage = lazy(() => import('./schedules/SchedulesPage'));
+const SchedulePage = lazy(() => import('./schedules/SchedulePage'));
 const QueuePage = lazy(() => import('./queue/QueuePage'));
 const SettingsPage = lazy(() => import('./settings/SettingsPage'));
 
-export type View = 'overview' | 'runs' | 'definitions' | 'queue' | 'settings' | 'missing';
+export type View = 'overview' | 'runs' | 'definitions' | 'schedules' | 'queue' | 'settings' | 'missing';
 
 export function App() {
   const user = useStore(session);
@@ -28,6 +30,7 @@ export function App() {
   const [isAsking, setIsAsking] = useState(false);
   const unreachable = useBegin(user.kind);
   useEffect(() => setIsAsking(expired), [expired]);
+  useResume(expired && user.kind === 'none');
 
   if (user.kind === 'checking') {
     return unreachable ? (
@@ -38,11 +41,12 @@ export function App() {
       </main>
     ) : null;
   }
+  const Again = user.kind === 'none' ? SessionEnded : SignInAgain;
   if (user.kind === 'signed-out') return <SignInPage wasRefused={user.wasRefused} />;
   return (
     <>
       <Views onSignIn={() => setIsAsking(true)} />
-      {expired && isAsking ? <SignInAgain onClose={() => setIsAsking(false)} /> : null}
+      {expired && isAsking ? <Again onClose={() => setIsAsking(false)} /> : null}
     </>
   );
 }
@@ -63,6 +67,22 @@ function useBegin(kind: string): boolean {
     return () => clearTimeout(timer);
   }, [kind]);
   return unreachable;
+}
+
+/** A page without a token of its own tries again until a proxy knows its user again, who signs in elsewhere. */
+function useResume(isWaiting: boolean): void {
+  useEffect(() => {
+    if (!isWaiting) return;
+    function ask(): void {
+      resume().catch(() => undefined);
+    }
+    const timer = setInterval(ask, 5000);
+    addEventListener('focus', ask);
+    return () => {
+      clearInterval(timer);
+      removeEventListener('focus', ask);
+    };
+  }, [isWaiting]);
 }
 
 function Views({ onSignIn }: { onSignIn: () => void }) {
@@ -109,6 +129,12 @@ function viewOf(
         return { view: 'definitions', page };
       }
       return { view: 'definitions', page: <DefinitionsPage key={namespace} namespace={namespace} /> };
+    case 'schedules':
+      if (name !== undefined) {
+        const key = `${namespace}/${name}`;
+        return { view: 'schedules', page: <SchedulePage key={key} namespace={namespace} name={name} /> };
+      }
+      return { view: 'schedules', page: <SchedulesPage key={namespace} namespace={namespace} /> };
     case 'queue':
       return { view: 'queue', page: <QueuePage key={namespace} namespace={namespace} /> };
     case 'settings':

@@ -5,6 +5,7 @@ entered in. The server keeps no state for it.
 """
 
 import logging
+import shutil
 from html import escape
 from pathlib import Path
 from typing import Final
@@ -23,8 +24,9 @@ PATHS: Final = (
     "/definitions",
     "/definitions/{namespace}/{name}",
     "/trigger/{namespace}/{name}",
+    "/schedules",
+    "/schedules/{namespace}/{name}",
     "/queue",
-    "/compare",
     "/settings",
 )
 """The addresses of its views. All of them get the same page, whose script reads the address."""
@@ -47,15 +49,13 @@ _PAGE: Final = """<!doctype html>
 </body>
 </html>
 """
-_MISSING: Final = (
-    "This installation of Podrelay does not contain the dashboard, because npm was missing when it was built. In a "
-    "checkout, with npm installed, run `python -m dev.pages dashboard`; images and wheels that are built afterwards "
-    "contain it.\n"
-)
+_CHECKOUT: Final = static_files.STATIC.parents[3]
+"""The root of the repository, if this is a checkout."""
+_COMMAND: Final = "python -m dev.pages dashboard"
 
 
 def pages(namespace: str, *, has_graphiql: bool = False, folder: Path = FILES) -> list[web.RouteDef]:
-    """Return the routes of the page and its files; without its files, a route that says how to build them.
+    """Return the routes of the page and its files; without its files, routes that say how to get them.
 
     Args:
         namespace: the namespace of requests that do not name one.
@@ -64,8 +64,9 @@ def pages(namespace: str, *, has_graphiql: bool = False, folder: Path = FILES) -
     """
     built = static_files.newest(folder)
     if built is None:
-        log.warning("the dashboard is not served: this installation of Podrelay was built without it")
-        return [web.get("/", _explain)]
+        text = f"the dashboard is not served: {how_to_build()}"
+        log.warning(text)
+        return [_explanation(path, text) for path in PATHS]
     graphiql = "true" if has_graphiql else "false"
     text = _PAGE.format(build=built.name, namespace=escape(namespace), graphiql=graphiql)
     return [
@@ -74,5 +75,20 @@ def pages(namespace: str, *, has_graphiql: bool = False, folder: Path = FILES) -
     ]
 
 
-async def _explain(_: web.Request) -> web.Response:
-    return web.Response(status=404, text=_MISSING)
+def how_to_build(checkout: Path = _CHECKOUT) -> str:
+    """Return what to do to get the page: one line."""
+    if not (checkout / "dev" / "pages" / "dashboard").is_dir():
+        return (
+            f"this installation was built without npm; in a checkout with npm, `{_COMMAND}` builds it, and images and "
+            "wheels that are built afterwards contain it"
+        )
+    if shutil.which("npm") is None:
+        return f"install Node.js 18 with npm, run `{_COMMAND}` in {checkout}, then start this again"
+    return f"run `{_COMMAND}` in {checkout}, then start this again"
+
+
+def _explanation(path: str, text: str) -> web.RouteDef:
+    async def explain(_: web.Request) -> web.Response:
+        return web.Response(status=404, text=f"{text[:1].upper()}{text[1:]}.\n")
+
+    return web.get(path, explain)

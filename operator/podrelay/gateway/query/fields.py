@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from podrelay.api import names
 from podrelay.api.phases import STATUS_WORDS
-from podrelay.gateway.cache import Collection
+from podrelay.gateway.cache import Collection, schedule_of
 from podrelay.gateway.objects import Definition, Record, Run
 from podrelay.kube.resources import Key
 
@@ -138,6 +138,7 @@ def task_fields(definitions: Collection[Definition]) -> Mapping[str, Field[Run]]
         "finishedOn": Field(Kind.DATE, lambda run: run.status.finished_at),
         "reason": Field(Kind.TEXT, lambda run: run.status.reason),
         "namespace": Field(Kind.TEXT, lambda run: run.metadata.namespace),
+        "scheduleId": Field(Kind.TEXT, schedule_of),
     }
 
 

@@ -14,14 +14,18 @@ from podrelay.gateway.query.following import PENDING_UPDATES, while_allowed
 from podrelay.kube.resources import TASK_SCHEDULES, Key
 
 
-async def updates(call: Call, ident: str | None) -> AsyncGenerator[tuple[Key, Object | None], None]:
+async def updates(
+    call: Call, ident: str | None, *, announce: bool = False
+) -> AsyncGenerator[tuple[Key | None, Object | None], None]:
     """Yield the key and the current state of each schedule that changes; None for a deleted one.
 
-    Of one schedule, the current state comes first, and the stream ends when it is deleted.
+    Of one schedule, the current state comes first, and the stream ends when it is deleted. Without a key: the
+    notice that all later changes will be sent.
 
     Args:
         call: the call of the subscriber, whose access is checked at the start and repeatedly.
         ident: id of the schedule; None: all schedules of the namespace, or of all namespaces.
+        announce: whether to send the notice.
 
     Raises:
         GatewayError: the caller does not have access, or no longer has it.
@@ -41,6 +45,8 @@ async def updates(call: Call, ident: str | None) -> AsyncGenerator[tuple[Key, Ob
 
     with contextlib.ExitStack() as stack:
         stack.callback(call.cache.schedules.listen(hear))
+        if announce:
+            yield None, None
         if only is not None and (stored := await fetch(call, TASK_SCHEDULES, only)):
             yield only, stored
         async for change, _ in while_allowed(waiting.get, check):

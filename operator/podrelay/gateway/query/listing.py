@@ -169,6 +169,14 @@ def page_size(call: Call, limit: float | None) -> int:
     return int(min(wanted, call.services.limits.max_page))
 
 
+_INDEXED: Final = (
+    ("definition", "definitionId"),
+    ("phase", "taskStatus"),
+    ("parent", "parentId"),
+    ("schedule", "scheduleId"),
+)
+
+
 def _candidates(call: Call, fields: Mapping[str, Field[Run]], listing: Listing) -> Candidates[Run]:
     """Return the runs to search: only a few if the filter names values of an index."""
     runs, namespace = call.cache.runs, call.scope.namespace
@@ -176,7 +184,7 @@ def _candidates(call: Call, fields: Mapping[str, Field[Run]], listing: Listing) 
     if ids is not None and namespace is not None:
         return runs.some(Key(namespace, name) for name in ids)
     indexes: dict[str, list[str]] = {}
-    for index, name in (("definition", "definitionId"), ("phase", "taskStatus"), ("parent", "parentId")):
+    for index, name in _INDEXED:
         values = filters.wanted(fields, listing.where, name)
         if values is not None:
             indexes[index] = _spelled_as_stored(index, values)

@@ -114,6 +114,16 @@ class QueuePlace:
         )
 
 
+@strawberry.type(name="BackgroundTaskScheduled", description="The schedule that a task was started by.")
+class Scheduled:
+    """The origin of a run of a schedule."""
+
+    schedule_id: str
+    scheduled_for: DateTime = strawberry.field(description="The time that it is for; it may have started later.")
+    manual: bool = strawberry.field(description="A user has started it, outside the times of the schedule.")
+    backfill: str | None = strawberry.field(description="Name of the backfill that started it.")
+
+
 @strawberry.type(name="WebinyBackgroundTaskEvent", description="A Kubernetes Event of a task or of one of its pods.")
 class Event:
     """An Event, with the times of both of its API versions."""

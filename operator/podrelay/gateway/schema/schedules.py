@@ -11,9 +11,9 @@ import strawberry
 from podrelay.api import names, schedule_requests
 from podrelay.gateway import schedules
 from podrelay.gateway.call import Call
-from podrelay.gateway.payloads import Object, Payloads
+from podrelay.gateway.payloads import Object, Payloads, without_managed_fields
 from podrelay.gateway.query import following, following_schedules
-from podrelay.gateway.schema.describing import subscription
+from podrelay.gateway.schema.describing import described, subscription
 from podrelay.gateway.schema.envelope import Error, envelope
 from podrelay.gateway.schema.in_turn import in_turn
 from podrelay.gateway.schema.measuring import measured, subscribed
@@ -37,6 +37,81 @@ class LastRun:
     id: str
     scheduled_for: DateTime
     phase: str | None = strawberry.field(description="Its final phase, once it has finished.")
+    started_on: DateTime | None = strawberry.field(description="When it was created.")
+    finished_on: DateTime | None
+
+    @classmethod
+    def of(cls, stored: Object, ident: Callable[[str], str]) -> "LastRun":
+        """Return the last run in the status of a schedule; `ident` returns the id of a run by its name."""
+        return cls(
+            id=ident(stored["name"]),
+            scheduled_for=_time(stored["scheduledFor"]),
+            phase=stored.get("phase"),
+            started_on=_time_or_none(stored.get("startedAt")),
+            finished_on=_time_or_none(stored.get("finishedAt")),
+        )
+
+
+@strawberry.type(name="BackgroundTaskScheduleActiveRun", description="An unfinished task of a schedule.")
+class ActiveRun:
+    """A run that counts for the overlap."""
+
+    id: str
+    scheduled_for: DateTime
+    backfill: str | None = strawberry.field(description="Name of the backfill that started it.")
+
+
+@strawberry.type(name="BackgroundTaskScheduleCondition", description="One aspect of the state of a schedule.")
+class Condition:
+    """A condition: Ready, Stalled or Suspended."""
+
+    type: str
+    status: str = strawberry.field(description="True, False or Unknown.")
+    reason: str
+    message: str
+    changed_on: DateTime = strawberry.field(description="When `status` changed last.")
+
+    @classmethod
+    def of(cls, stored: Object) -> "Condition":
+        """Return a condition."""
+        return cls(
+            type=stored["type"],
+            status=stored["status"],
+            reason=stored["reason"],
+            message=stored.get("message") or "",
+            changed_on=_time(stored["lastTransitionTime"]),
+        )
+
+
+@strawberry.type(name="BackgroundTaskScheduleOptions", description="The options of a schedule, with defaults.")
+class Options:
+    """The fields of the spec that no other field shows."""
+
+    daylight_saving: str
+    start_at: DateTime | None
+    end_at: DateTime | None
+    exclusions: list[str] = strawberry.field(description="Times at which no task starts, as text.")
+    jitter_seconds: int
+    max_buffered: int
+    missed_policy: str = strawberry.field(description="Skip, Latest or All.")
+    missed_window_seconds: int
+    pause_on_failures: int | None
+
+    @classmethod
+    def of(cls, spec: Object) -> "Options":
+        """Return the options in the spec of a schedule."""
+        missed = spec.get("missed") or {}
+        return cls(
+            daylight_saving=spec.get("daylightSaving", "Once"),
+            start_at=_time_or_none(spec.get("startAt")),
+            end_at=_time_or_none(spec.get("endAt")),
+            exclusions=[_exclusion(item) for item in spec.get("exclude") or ()],
+            jitter_seconds=spec.get("jitterSeconds", 0),
+            max_buffered=spec.get("maxBuffered", 100),
+            missed_policy=missed.get("policy", "Latest"),
+            missed_window_seconds=missed.get("windowSeconds", 86_400),
+            pause_on_failures=spec.get("pauseOnFailures"),
+        )
 
 
 @strawberry.type(name="BackgroundTaskBackfill", description="Runs for times in the past.")
@@ -46,6 +121,9 @@ class Backfill:
     name: str
     begin: DateTime = strawberry.field(name="from")
     until: DateTime
+    overlap: str = strawberry.field(description="OneByOne or Allow.")
+    starts_per_minute: int
+    processed_until: DateTime | None = strawberry.field(description="The last time that was processed.")
     started: int
     existing: int = strawberry.field(description="Times that had a run already.")
     finished_on: DateTime | None
@@ -55,7 +133,13 @@ class Backfill:
 class Schedule:
     """A schedule."""
 
+    stored: strawberry.Private[Object]
     id: str
+    namespace: str
+    version: str = strawberry.field(
+        description="Grows with each change: of two states, that with the greater number is newer."
+    )
+    uid: str = strawberry.field(description="UID of the TaskSchedule; one that is created again has another one.")
     definition: str = strawberry.field(description="Id of the definition.")
     rules: list[str] = strawberry.field(description="Cron expressions, or intervals such as `every 15m`.")
     time_zone: str
@@ -66,13 +150,20 @@ class Schedule:
     ready: bool | None = strawberry.field(description="null: no operator has seen it yet.")
     reason: str | None
     message: str | None
+    conditions: list[Condition]
+    options: Options
     next_times: list[DateTime]
     last_run: LastRun | None
     active_runs: list[str] = strawberry.field(description="Ids of the unfinished tasks.")
+    active: list[ActiveRun] = strawberry.field(description="The unfinished tasks.")
     buffered: list[DateTime] = strawberry.field(description="Times whose task starts when others have finished.")
     started: int
     missed: int
     skipped: Json = strawberry.field(description="Number of skipped times by reason.")
+    succeeded: int
+    failed: int
+    aborted: int
+    consecutive_failures: int = strawberry.field(description="Failed tasks since the last one that succeeded.")
     backfills: list[Backfill]
     spec: Json = strawberry.field(description="The spec of the TaskSchedule.")
     created_on: DateTime
@@ -88,8 +179,13 @@ class Schedule:
         def ident(name: str) -> str:
             return call.scope.ident(Key(about["namespace"], name))
 
+        active = status.get("active") or ()
         return cls(
+            stored=stored,
             id=ident(about["name"]),
+            namespace=about["namespace"],
+            version=about["resourceVersion"],
+            uid=about["uid"],
             definition=names.definition_id(spec["run"]["definition"]),
             rules=[_rule(item) for item in spec["schedules"]],
             time_zone=spec.get("timeZone", "UTC"),
@@ -100,20 +196,33 @@ class Schedule:
             ready=None if ready is None else ready["status"] == "True",
             reason=None if ready is None else ready["reason"],
             message=None if ready is None else ready.get("message"),
+            conditions=[Condition.of(item) for item in status.get("conditions") or ()],
+            options=Options.of(spec),
             next_times=[_time(time) for time in status.get("nextTimes") or ()],
-            last_run=LastRun(id=ident(last["name"]), scheduled_for=_time(last["scheduledFor"]), phase=last.get("phase"))
-            if last
-            else None,
-            active_runs=[ident(run["name"]) for run in status.get("active") or ()],
+            last_run=LastRun.of(last, ident) if last else None,
+            active_runs=[ident(run["name"]) for run in active],
+            active=[
+                ActiveRun(id=ident(run["name"]), scheduled_for=_time(run["scheduledFor"]), backfill=run.get("backfill"))
+                for run in active
+            ],
             buffered=[_time(time) for time in status.get("buffered") or ()],
             started=status.get("started", 0),
             missed=status.get("missed", 0),
             skipped=Json(status.get("skipped") or {}),
+            succeeded=status.get("succeeded", 0),
+            failed=status.get("failed", 0),
+            aborted=status.get("aborted", 0),
+            consecutive_failures=status.get("consecutiveFailures", 0),
             backfills=_backfills(spec, status),
             spec=Json(spec),
             created_on=_time(about["creationTimestamp"]),
             created_by=(about.get("annotations") or {}).get(names.ANNOTATION_CREATED_BY),
         )
+
+    @described
+    def manifest(self) -> Json:
+        """The TaskSchedule as kubectl shows it, without managedFields."""
+        return Json(without_managed_fields(self.stored))
 
 
 @strawberry.type(name="BackgroundTaskScheduleResponse")
@@ -152,9 +261,12 @@ class ScheduleDeleteResponse:
 class ScheduleUpdate:
     """The newest state wins: intermediate states may not be sent."""
 
-    id: str
+    id: str = strawberry.field(description="Empty if `isReady` is true.")
     deleted: bool
     schedule: Schedule | None
+    is_ready: bool = strawberry.field(
+        default=False, description="Only with `announce`, first: from now on all changes are sent. Read the list now."
+    )
 
 
 @strawberry.type
@@ -279,12 +391,21 @@ class ScheduleSubscriptions:
     """Subscriptions to schedules."""
 
     @subscription
-    async def schedule_updated(self, info: Info, id_: AnyIdent = None) -> AsyncIterator[ScheduleUpdate]:
-        """Changes of one schedule, with its current state first, or of all schedules of the namespace."""
+    async def schedule_updated(
+        self, info: Info, id_: AnyIdent = None, announce: bool = False
+    ) -> AsyncIterator[ScheduleUpdate]:
+        """Changes of one schedule, with its current state first, or of all schedules of the namespace.
+
+        With `announce`, the first event says that changes are sent from then on (`isReady`).
+        """
         with subscribed("scheduleUpdated"):
             call = info.context
-            async with following.counted(call), aclosing(following_schedules.updates(call, id_)) as updates:
+            changes = following_schedules.updates(call, id_, announce=announce)
+            async with following.counted(call), aclosing(changes) as updates:
                 async for key, stored in updates:
+                    if key is None:
+                        yield ScheduleUpdate(id="", deleted=False, schedule=None, is_ready=True)
+                        continue
                     shown = None if stored is None else Schedule.of(call, stored)
                     yield ScheduleUpdate(id=call.scope.ident(key), deleted=stored is None, schedule=shown)
 
@@ -307,6 +428,12 @@ def _rule(item: Object) -> str:
     return f"every {item['every']}" + (f" + {item['offset']}" if "offset" in item else "")
 
 
+def _exclusion(item: Object) -> str:
+    if "from" in item or "until" in item:
+        return f"{item.get('from', '')} to {item.get('until', '')}"
+    return str(item.get("cron") or item.get("date"))
+
+
 def _backfills(spec: Object, status: Object) -> list[Backfill]:
     progress = {item["name"]: item for item in status.get("backfills") or ()}
     return [
@@ -314,6 +441,9 @@ def _backfills(spec: Object, status: Object) -> list[Backfill]:
             name=item["name"],
             begin=_time(item["from"]),
             until=_time(item["until"]),
+            overlap=item.get("overlap", "OneByOne"),
+            starts_per_minute=item.get("startsPerMinute", 60),
+            processed_until=_time_or_none(progress.get(item["name"], {}).get("processedUntil")),
             started=progress.get(item["name"], {}).get("started", 0),
             existing=progress.get(item["name"], {}).get("existing", 0),
             finished_on=_time_or_none(progress.get(item["name"], {}).get("finishedAt")),

@@ -44,6 +44,7 @@ from podrelay.gateway.schema.run_types import (
     Failure,
     HookOutcome,
     QueuePlace,
+    Scheduled,
 )
 from podrelay.gateway.schema.scalars import DateTime, Json, Number, json_or_null, time_or_null
 from podrelay.gateway.schema.statistics_types import StatusCount
@@ -217,8 +218,6 @@ class Task:
     disruptions: int = strawberry.field(description="Pods of the current iteration that were lost by disruptions.")
     suspended: bool
     start_at: DateTime | None
-    schedule_id: str | None = strawberry.field(description="Id of the schedule that started it.")
-    scheduled_for: DateTime | None = strawberry.field(description="The time of that schedule that it is for.")
     rerun_of: str | None = strawberry.field(description="Id of the task that it repeats.")
     aborted_by: Identity | None = strawberry.field(description="The user who aborted it, if known.")
     uid: str = strawberry.field(description="UID of the TaskRun; a task that is created again has another one.")
@@ -231,6 +230,7 @@ class Task:
     hooks: list[HookOutcome] = strawberry.field(description="The lifecycle hooks that were called.")
     waiting_for: AwaitedSignals | None = strawberry.field(description="The signals that it waits for.")
     approvals: list[ApprovalDecision] = strawberry.field(description="Who has approved or rejected it, oldest first.")
+    scheduled: Scheduled | None = strawberry.field(description="Null if no schedule has started it.")
 
     @classmethod
     def of(cls, run: Run, payloads: Payloads, max_logs: int | None = None) -> "Task":
@@ -274,8 +274,6 @@ class Task:
             disruptions=status.disruptions,
             suspended=run.spec.suspend,
             start_at=DateTime(run.spec.start_at) if run.spec.start_at else None,
-            schedule_id=_related(call, run, run.spec.scheduled.schedule) if run.spec.scheduled else None,
-            scheduled_for=DateTime(run.spec.scheduled.time) if run.spec.scheduled else None,
             rerun_of=_related(call, run, metadata.annotations.rerun_of),
             aborted_by=Identity.of(run.spec.abort.by) if run.spec.abort and run.spec.abort.by else None,
             uid=metadata.uid,
@@ -286,6 +284,7 @@ class Task:
             hooks=[HookOutcome.of(outcome) for outcome in status.hooks],
             waiting_for=AwaitedSignals.of(status.waiting_for) if status.waiting_for else None,
             approvals=[ApprovalDecision.of(decision) for decision in status.approvals],
+            scheduled=_scheduled(call, run),
         )
 
     @described
@@ -520,6 +519,18 @@ def _event(event: StoredEvent) -> Event:
 
 def _related(call: Call, run: Run, name: str | None) -> str | None:
     return call.scope.ident(Key(run.metadata.namespace, name)) if name else None
+
+
+def _scheduled(call: Call, run: Run) -> Scheduled | None:
+    scheduled = run.spec.scheduled
+    if scheduled is None:
+        return None
+    return Scheduled(
+        schedule_id=call.scope.ident(Key(run.metadata.namespace, scheduled.schedule)),
+        scheduled_for=DateTime(scheduled.time),
+        manual=scheduled.manual,
+        backfill=scheduled.backfill,
+    )
 
 
 def _progress(run: Run) -> Progress | None:

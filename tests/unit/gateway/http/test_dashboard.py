@@ -41,7 +41,7 @@ async def test_it_is_off_by_default(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/runs", "/runs/shop/nightly", "/definitions/shop/importProducts", "/queue?definition=x", "/settings"]
+    "path", ["/", "/runs", "/runs/shop/nightly", "/schedules", "/schedules/shop/nightly", "/settings"]
 )
 async def test_each_view_has_an_address(page: Gateway, path: str) -> None:
     response = await page.client.get(path)
@@ -98,10 +98,24 @@ async def test_without_tokens_the_page_is_also_for_this_machine_only(start: Star
     assert (await gateway.client.get("/", headers={"Host": "evil.example"})).status == 403
 
 
-async def test_without_its_files_the_gateway_starts_and_the_address_says_how_to_build_them(
+async def test_without_its_files_the_gateway_starts_and_its_addresses_say_how_to_build_them(
     start: Start, tmp_path: Path
 ) -> None:
     pages: list[web.RouteDef] = dashboard.pages("shop", folder=tmp_path / "dashboard")
-    response = await (await start(pages=pages)).client.get("/")
-    assert response.status == 404
-    assert "python -m dev.pages dashboard" in await response.text()
+    gateway = await start(pages=pages)
+    for path in ("/", "/runs", "/schedules/shop/nightly"):
+        response = await gateway.client.get(path)
+        assert response.status == 404
+        assert "python -m dev.pages dashboard" in await response.text()
+
+
+def test_what_to_do_depends_on_the_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "built without npm" in dashboard.how_to_build(tmp_path)
+
+    (tmp_path / "dev" / "pages" / "dashboard").mkdir(parents=True)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert dashboard.how_to_build(tmp_path).startswith("install Node.js")
+    (tmp_path / "npm").touch(mode=0o755)
+    assert (
+        dashboard.how_to_build(tmp_path) == f"run `python -m dev.pages dashboard` in {tmp_path}, then start this again"
+    )

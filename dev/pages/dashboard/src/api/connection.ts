@@ -24,11 +24,29 @@ export function heard(staleSeconds?: number): void {
   // While changes arrive, the time is only needed when they stop: a second more or less makes no difference.
   if (current.state !== 'cut' && Date.now() - current.seenAt < 1000 && stale === current.staleSeconds) return;
   connection.set({ ...current, seenAt: Date.now(), staleSeconds: stale });
+  if (current.staleSeconds > 0 && stale === 0) readAgain();
 }
 
 export function connected(): void {
   connection.set({ ...connection.get(), state: 'live', seenAt: Date.now() });
   epoch.set(epoch.get() + 1);
+}
+
+/** Reads everything again: what the user may see, or what the gateway knows, has changed. */
+export function readAgain(): void {
+  epoch.set(epoch.get() + 1);
+}
+
+/** Notes whether the gateway receives changes from the API server. */
+export function followed(isStale: boolean): void {
+  const current = connection.get();
+  if (isStale) {
+    if (current.staleSeconds === 0) connection.set({ ...current, staleSeconds: 1 });
+    return;
+  }
+  if (current.staleSeconds === 0) return;
+  connection.set({ ...current, staleSeconds: 0 });
+  readAgain();
 }
 
 export function cut(): void {

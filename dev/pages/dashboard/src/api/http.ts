@@ -1,5 +1,5 @@
 import { print } from '@0no-co/graphql.web';
-import { cut, heard } from './connection';
+import { connection, cut, heard } from './connection';
 import type { TadaDocumentNode } from './graphql';
 import { NOT_AUTHENTICATED, problemOf, RequestError } from './problems';
 import { authorization, isExpired, open, session, signOut, storedToken } from './session';
@@ -9,6 +9,8 @@ const STALE = 'X-Podrelay-Stale';
 const READ_AFTER = 'X-Podrelay-Read-After';
 const READ_AFTER_MS = 30_000;
 const MOST_READ_AFTER = 20;
+const RESUME_MS = 10_000;
+const STALE_MS = 5_000;
 
 interface Body {
   data?: unknown;
@@ -65,6 +67,56 @@ export async function signIn(token: string): Promise<boolean> {
   open(token);
   return true;
 }
+
+/** Tries whether requests without a token are accepted again, as a proxy that signs users in makes them. */
+export async function resume(): Promise<boolean> {
+  if (!(await isAccepted(null))) return false;
+  open(null);
+  return true;
+}
+
+let resumedAt = Number.NEGATIVE_INFINITY;
+let resuming: ReturnType<typeof setTimeout> | undefined;
+
+/**
+ * A connection was refused for its token.
+ *
+ * A proxy that signs users in may have another token for the next connection: then the user has to do nothing.
+ */
+export function refused(): void {
+  if (session.get().kind !== 'none') {
+    isExpired.set(true);
+    return;
+  }
+  if (resuming !== undefined) return;
+  const wait = Math.max(0, resumedAt + RESUME_MS - Date.now());
+  if (wait) cut(); // The last attempt has led to the same.
+  resuming = setTimeout(() => {
+    resuming = undefined;
+    resumedAt = Date.now();
+    resume().catch(() => isExpired.set(true));
+  }, wait);
+}
+
+/** Finds out by a small request whether the gateway answers, accepts its user, and is current. */
+export async function probe(): Promise<void> {
+  try {
+    await post(JSON.stringify({ query: '{ __typename }' }), authorization());
+  } catch {
+    // What it means has been noted already.
+  }
+}
+
+let asking: ReturnType<typeof setTimeout> | undefined;
+
+// While the gateway misses changes, it is asked whether it still does: a page may have no other reason to ask.
+connection.subscribe(() => {
+  if (connection.get().staleSeconds === 0 || asking !== undefined) return;
+  asking = setTimeout(() => {
+    asking = undefined;
+    void probe().finally(() => connection.set({ ...connection.get() })); // asks again unless it is current
+  }, STALE_MS);
+});
 
 async function isAccepted(token: string | null): Promise<boolean> {
   const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {};

@@ -1,16 +1,20 @@
 import { type Client, createClient } from 'graphql-ws';
-import { useEffect, useRef } from 'react';
-import { connected, cut, heard } from './connection';
+import { useEffect, useRef, useState } from 'react';
+import { connected, cut, followed, heard, readAgain } from './connection';
 import type { TadaDocumentNode } from './graphql';
-import { textOf } from './http';
-import { NOT_AUTHENTICATED, type Problem, problemOf } from './problems';
-import { authorization, isExpired, session } from './session';
+import { probe, refused, textOf } from './http';
+import { NOT_AUTHENTICATED, NOT_AUTHORIZED, type Problem, problemOf, UNAVAILABLE } from './problems';
+import { authorization, session } from './session';
 import { useStore } from './store';
 
 const FORBIDDEN = 4403;
 const TOO_MANY = 4429;
 const PING_MS = 5_000;
 const PONG_MS = 5_000;
+/** When a subscription that was not allowed is tried again: the right may have been given back. */
+const FORBIDDEN_MS = 10_000;
+/** When a subscription is tried again that the API server could not decide on. */
+const UNAVAILABLE_MS = 5_000;
 const RETRY_MS = [250, 500, 1000, 2000, 4000];
 
 /** One WebSocket for each namespace that is followed: the namespace is part of its first message. */
@@ -39,9 +43,13 @@ function clientOf(namespace: string): Client {
       pong: () => clearTimeout(unanswered),
       closed: (event) => {
         clearTimeout(unanswered);
-        if (isRefused(event)) isExpired.set(true);
+        if (isRefused(event)) refused();
         // 1000 is the page itself: nothing on it follows this namespace any more.
-        else if (!(event instanceof CloseEvent && event.code === 1000)) cut();
+        else if (!(event instanceof CloseEvent && event.code === 1000)) {
+          cut();
+          // A browser does not say why a socket cannot be opened: a proxy may no longer know the user.
+          void probe();
+        }
       },
     },
   });
@@ -51,7 +59,8 @@ function clientOf(namespace: string): Client {
 
 // Another token means another user: no socket may outlive that. Components subscribe again after this.
 session.subscribe(() => {
-  for (const client of clients.values()) void client.dispose();
+  // A socket that is being opened, and fails, fails here once more.
+  for (const client of clients.values()) Promise.resolve(client.dispose()).catch(() => undefined);
   clients.clear();
 });
 
@@ -79,9 +88,13 @@ export function useSubscription<Data, Variables>(
   });
   const user = useStore(session);
   const key = variables === null ? null : JSON.stringify(variables);
+  const [round, setRound] = useState(0);
+  const isForbidden = useRef(false);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: round asks for the same subscription again.
   useEffect(() => {
     if (key === null || (user.kind !== 'token' && user.kind !== 'none')) return;
     let isCurrent = true;
+    let retry: ReturnType<typeof setTimeout> | undefined;
     const stop = clientOf(namespace).subscribe<Data>(
       { query: textOf(document as TadaDocumentNode<unknown, never>), variables: JSON.parse(key) },
       {
@@ -89,7 +102,7 @@ export function useSubscription<Data, Variables>(
           if (!isCurrent) return;
           const [error] = errors ?? [];
           if (error) refuse(error.message, error.extensions?.['code']);
-          else if (data) latest.current.onData(data);
+          else if (data) take(data);
         },
         error: (thrown) => {
           if (!isCurrent || isRefused(thrown)) return;
@@ -102,15 +115,36 @@ export function useSubscription<Data, Variables>(
         },
       },
     );
+    function take(data: Data): void {
+      if (isForbidden.current) {
+        isForbidden.current = false;
+        readAgain();
+      }
+      latest.current.onData(data);
+    }
     function refuse(message: string, code: unknown): void {
-      if (code === NOT_AUTHENTICATED) isExpired.set(true);
-      else latest.current.onProblem?.(problemOf({ message, code: typeof code === 'string' ? code : 'GraphQL' }));
+      if (code === NOT_AUTHENTICATED) {
+        refused();
+        return;
+      }
+      if (code === NOT_AUTHORIZED) {
+        // What else is shown may need the same right, so all is read again once.
+        if (!isForbidden.current) readAgain();
+        isForbidden.current = true;
+        retry = setTimeout(() => setRound((number) => number + 1), FORBIDDEN_MS);
+      }
+      if (code === UNAVAILABLE) {
+        followed(true);
+        retry = setTimeout(() => setRound((number) => number + 1), UNAVAILABLE_MS);
+      }
+      latest.current.onProblem?.(problemOf({ message, code: typeof code === 'string' ? code : 'GraphQL' }));
     }
     return () => {
       isCurrent = false;
+      clearTimeout(retry);
       stop();
     };
-  }, [document, key, namespace, user]);
+  }, [document, key, namespace, user, round]);
 }
 
 function isRefused(thrown: unknown): boolean {

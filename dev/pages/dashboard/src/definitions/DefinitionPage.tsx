@@ -6,12 +6,14 @@ import { Facts } from '../components/Facts';
 import { Empty, Notice, ProblemNotice } from '../components/Notice';
 import { PhaseCounts } from '../components/PhaseCounts';
 import { Status } from '../components/Status';
+import { Tile } from '../components/Tile';
 import { plain } from '../components/text';
 import { JsonView } from '../json/JsonView';
 import { YamlView } from '../json/YamlView';
 import { Link, navigate } from '../routing/location';
 import { definitionPath, nameOf, namespacePath, runPath, triggerPath } from '../routing/paths';
 import { useChanges } from '../runs/use-changes';
+import { SchedulesOf } from '../schedules/SchedulesOf';
 import { useRights } from '../shell/rights';
 import { count, duration } from '../time/format';
 import { Elapsed, Time } from '../time/Time';
@@ -20,7 +22,7 @@ import { percent } from './percent';
 
 /** One definition: what it takes, its limits, how its runs do. */
 export default function DefinitionPage({ namespace, id }: { namespace: string; id: string }) {
-  const version = useChanges(namespace, id);
+  const version = useChanges(namespace, { definitionId: id });
   const query = useQuery(GetDefinition, { id }, namespace, version);
   const answer = query.data?.backgroundTasks?.getDefinition;
   const definition = answer?.data;
@@ -84,6 +86,7 @@ export default function DefinitionPage({ namespace, id }: { namespace: string; i
         <LastRuns definition={definition} />
         <Limits definition={definition} />
       </div>
+      <SchedulesOf namespace={namespace} definition={nameOf(definition.id)} />
       <div className="halves">
         <section className="panel value">
           <h2>Input</h2>
@@ -136,23 +139,6 @@ function Statistics({ definition: { statistics, activeRuns, queuedRuns, namespac
         note={iterations ? `p95 ${iterations.p95}` : ''}
       />
     </ul>
-  );
-}
-
-interface TileProps {
-  title: string;
-  value: string;
-  note?: string;
-  to?: string;
-}
-
-export function Tile({ title, value, note, to }: TileProps) {
-  return (
-    <li className="tile">
-      <span className="tile-title">{title}</span>
-      <span className="tile-value number">{to ? <Link to={to}>{value}</Link> : value}</span>
-      {note ? <span className="tile-note number">{note}</span> : null}
-    </li>
   );
 }
 

@@ -1,4 +1,5 @@
 import { useEffect } from 'react';
+import { problemOf } from '../api/problems';
 import { useQuery } from '../api/use-query';
 import { SuspendedSign, WarnSign } from '../components/icons';
 import { Empty, ProblemNotice } from '../components/Notice';
@@ -16,7 +17,9 @@ import { percent } from './percent';
 export default function DefinitionsPage({ namespace }: { namespace: string }) {
   const version = useChanges(namespace);
   const query = useQuery(ListDefinitions, {}, namespace, version);
-  const definitions = query.data?.backgroundTasks?.listDefinitions?.data;
+  const answer = query.data?.backgroundTasks?.listDefinitions;
+  const definitions = answer?.data;
+  const problem = query.problem ?? (answer?.error ? problemOf(answer.error) : undefined);
   const { missing } = useRights();
   useEffect(() => {
     document.title = 'Definitions · Podrelay';
@@ -26,7 +29,7 @@ export default function DefinitionsPage({ namespace }: { namespace: string }) {
       <header className="page-head">
         <h1>Definitions</h1>
       </header>
-      {query.problem ? <ProblemNotice problem={query.problem} what="the definitions" onRetry={query.refetch} /> : null}
+      {problem ? <ProblemNotice problem={problem} what="the definitions" onRetry={query.refetch} /> : null}
       {definitions?.length === 0 ? (
         <Empty title="No definitions">
           Apply a TaskDefinition to this namespace:{' '}

@@ -55,8 +55,9 @@ function linesOf(before: Json, after: Json): Line[] | undefined {
   );
 }
 
+/** Returns a value as lines. Commas at their ends are left out: another line after a line does not change it. */
 function text(value: Json): string {
-  return `${JSON.stringify(sorted(value), null, 2)}\n`;
+  return `${JSON.stringify(sorted(value), null, 2)}\n`.replace(/,$/gm, '');
 }
 
 /** Replaces equal lines that are far from a change by their number. */

@@ -63,17 +63,17 @@ export default function OverviewPage({ namespace }: { namespace: string }) {
       {problem ? <ProblemNotice problem={problem} what="the overview" onRetry={query.refetch} /> : null}
       {answer?.statistics.data ? <Now counts={answer.statistics.data.byStatus} namespace={namespace} /> : null}
       {overview ? <InRange overview={overview} namespace={namespace} range={range} /> : null}
-      {answer ? (
+      {answer?.failed.data && answer.stuck.data ? (
         <div className="halves">
           <Runs
             title="Newest failures"
-            runs={answer.failed.data ?? []}
+            runs={answer.failed.data}
             all={namespacePath('/runs', namespace, { status: 'Failed' })}
             empty="No run has failed."
           />
           <Runs
             title="Unfinished for the longest"
-            runs={answer.stuck.data ?? []}
+            runs={answer.stuck.data}
             all={namespacePath('/runs', namespace, { status: 'Pending,Running', sort: 'createdOn_ASC' })}
             empty="No run is unfinished."
           />
@@ -131,8 +131,7 @@ function InRange({ overview, namespace, range }: InRangeProps) {
           <h2>Finished in the {title}</h2>
           <p className="help">
             <Link to={namespacePath('/runs', namespace, { from: range })}>{count(overview.created)} created</Link>
-            {' · '}
-            {percent(overview.successRate)} succeeded
+            {overview.successRate === null ? '' : ` · ${percent(overview.successRate)} succeeded`}
           </p>
         </div>
         {overview.created || overview.finished.length ? (

@@ -20,7 +20,9 @@ export default function QueuePage({ namespace }: { namespace: string }) {
   const address = useAddress();
   const version = useChanges(namespace);
   const query = useQuery(ListDefinitions, {}, namespace, version);
-  const definitions = query.data?.backgroundTasks?.listDefinitions?.data;
+  const answer = query.data?.backgroundTasks?.listDefinitions;
+  const definitions = answer?.data;
+  const problem = query.problem ?? (answer?.error ? problemOf(answer.error) : undefined);
   const busy = (definitions ?? []).filter((one) => one.activeRuns || one.queuedRuns);
   const asked = address.search.get('definition');
   const first = [...busy].sort((a, b) => (b.queuedRuns ?? 0) - (a.queuedRuns ?? 0))[0];
@@ -59,7 +61,7 @@ export default function QueuePage({ namespace }: { namespace: string }) {
           </label>
         ) : null}
       </header>
-      {query.problem ? <ProblemNotice problem={query.problem} what="the queue" onRetry={query.refetch} /> : null}
+      {problem ? <ProblemNotice problem={problem} what="the queue" onRetry={query.refetch} /> : null}
       {chosen === undefined && definitions ? (
         <Empty title="Nothing runs, and nothing waits">
           Runs that wait for a slot are shown here, with their place.

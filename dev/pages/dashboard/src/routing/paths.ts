@@ -10,13 +10,17 @@ export function definitionPath(namespace: string, id: string): string {
   return `/definitions/${encodeURIComponent(namespace)}/${encodeURIComponent(id)}`;
 }
 
+export function schedulePath(namespace: string, name: string): string {
+  return `/schedules/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
+}
+
 export function triggerPath(namespace: string, definition: string, from?: string): string {
   return `/trigger/${encodeURIComponent(namespace)}/${encodeURIComponent(definition)}${query(from ? { from } : {})}`;
 }
 
 /** Returns the address of a view of one or all namespaces. */
 export function namespacePath(
-  view: '/' | '/runs' | '/definitions' | '/queue' | '/settings',
+  view: '/' | '/runs' | '/definitions' | '/schedules' | '/queue' | '/settings',
   namespace: string,
   search: Record<string, string> = {},
 ): string {

@@ -1,5 +1,5 @@
 import { useQuery } from '../api/use-query';
-import { Copy } from '../components/Copy';
+import { Commands } from '../components/Commands';
 import { ProblemNotice } from '../components/Notice';
 import { YamlView } from '../json/YamlView';
 import { nameOf } from '../routing/paths';
@@ -22,14 +22,7 @@ export function ManifestTab({ run }: { run: RunDetail }) {
     <>
       <section className="panel value">
         <h2>In a terminal</h2>
-        <ul className="commands">
-          {commands.map((command) => (
-            <li key={command}>
-              <code>{command}</code>
-              <Copy text={() => command} what="the command" />
-            </li>
-          ))}
-        </ul>
+        <Commands commands={commands} />
       </section>
       {manifest ? (
         <section className="panel value">

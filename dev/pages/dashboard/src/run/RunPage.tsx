@@ -8,7 +8,7 @@ import { Status } from '../components/Status';
 import { Tabs } from '../components/Tabs';
 import { plain } from '../components/text';
 import { Link, useAddress } from '../routing/location';
-import { definitionPath, nameOf, namespacePath, runPath } from '../routing/paths';
+import { definitionPath, nameOf, namespacePath, runPath, schedulePath } from '../routing/paths';
 import { shortUser } from '../runs/RunTable';
 import { Elapsed, Time } from '../time/Time';
 import { ChildrenTab } from './ChildrenTab';
@@ -66,6 +66,7 @@ export function RunPage({ namespace, name }: { namespace: string; name: string }
           What you see is its last state. Its logs and data are deleted with it.
         </Notice>
       ) : null}
+      {problem?.kind === 'forbidden' ? <ProblemNotice problem={problem} what="this run any longer" /> : null}
       <RunFacts run={run} />
       <Why run={run} />
       {run.phase === 'Failed' ? <FailureCard run={run} history={attempts} /> : null}
@@ -173,10 +174,34 @@ function RunFacts({ run }: { run: RunDetail }) {
         Disruptions: run.disruptions > 0 ? <span className="number">{run.disruptions}</span> : null,
         'Created by': <bdi>{plain(shortUser(run.createdBy.displayName), 100)}</bdi>,
         'Aborted by': run.abortedBy ? <bdi>{plain(shortUser(run.abortedBy.displayName), 100)}</bdi> : null,
+        Schedule: run.scheduled ? <Origin namespace={run.namespace} scheduled={run.scheduled} /> : null,
         'Rerun of': run.rerunOf ? (
           <Link to={runPath(run.namespace, nameOf(run.rerunOf))}>{plain(nameOf(run.rerunOf))}</Link>
         ) : null,
       }}
     />
+  );
+}
+
+interface OriginProps {
+  namespace: string;
+  scheduled: NonNullable<RunDetail['scheduled']>;
+}
+
+/** The schedule that has started it, and for which time. */
+function Origin({ namespace, scheduled: { scheduleId, scheduledFor, manual, backfill } }: OriginProps) {
+  const name = nameOf(scheduleId);
+  return (
+    <span className="fact-words">
+      <Link to={schedulePath(namespace, name)}>{plain(name, 63)}</Link>
+      {manual ? (
+        <span className="second">started by hand</span>
+      ) : (
+        <span className="second">
+          for <Time at={scheduledFor} />
+          {backfill ? `, backfill ${plain(backfill, 63)}` : ''}
+        </span>
+      )}
+    </span>
   );
 }

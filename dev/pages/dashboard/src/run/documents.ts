@@ -11,6 +11,7 @@ export const RunDetail = graphql(
     disruptions
     startAt
     rerunOf
+    scheduled { scheduleId scheduledFor manual backfill }
     deletedOn
     isStalled
     abortedBy { id displayName }

@@ -40,7 +40,7 @@ export function useRun(namespace: string, name: string): FollowedRun {
       setIsDeleted(type === 'DELETED');
     },
   });
-  const problem = query.problem ?? (answer?.error && !run ? problemOf(answer.error) : undefined);
+  const problem = query.problem ?? (answer?.error ? problemOf(answer.error) : undefined);
   return { run, isDeleted, isMissing, problem, refetch: query.refetch };
 }
 

@@ -90,6 +90,9 @@ export function FilterBar({ filters, namespace, onChange }: Props) {
       {filters.createdBy ? (
         <Chip title="Created by" value={filters.createdBy} onRemove={() => onChange({ createdBy: '' })} />
       ) : null}
+      {filters.schedule ? (
+        <Chip title="Schedule" value={filters.schedule} onRemove={() => onChange({ schedule: '' })} />
+      ) : null}
       {numberOfFilters(filters) ? (
         <Button look="bare" onClick={() => onChange({ ...NO_FILTERS, sort: filters.sort, columns: filters.columns })}>
           Clear filters

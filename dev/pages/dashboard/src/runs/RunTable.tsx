@@ -1,5 +1,5 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { type KeyboardEvent, type ReactNode, type RefObject, useEffect, useRef, useState } from 'react';
+import { type KeyboardEvent, memo, type ReactNode, type RefObject, useEffect, useMemo, useRef, useState } from 'react';
 import { useStore } from '../api/store';
 import { DownSortSign, UpSortSign } from '../components/icons';
 import { Progress } from '../components/Progress';
@@ -64,10 +64,13 @@ export function RunTable(props: Props) {
   const { list, filters, namespace, scroller, isLoading, onNearEnd, onPoint, onSort, selected, onSelect, empty } =
     props;
   const isNarrow = useIsNarrow();
-  const columns: Column[] =
-    namespace === ALL_NAMESPACES && !filters.columns.includes('namespace')
-      ? [...filters.columns, 'namespace']
-      : filters.columns;
+  const columns = useMemo(
+    (): Column[] =>
+      namespace === ALL_NAMESPACES && !filters.columns.includes('namespace')
+        ? [...filters.columns, 'namespace']
+        : filters.columns,
+    [namespace, filters.columns],
+  );
   const virtual = useVirtualizer({
     count: list.rows.length,
     getScrollElement: () => scroller.current,
@@ -103,16 +106,7 @@ export function RunTable(props: Props) {
   });
 
   const isLong = useStore(zone) !== 'relative';
-  const widths = columns.map((column): readonly [number, number] =>
-    isLong && TIMES.includes(column) ? [LONG_TIME, 0] : WIDTHS[column],
-  );
-  const grid: Grid = {
-    gridTemplateColumns: [
-      `${CHECK}px`,
-      ...widths.map(([least, share]) => (share ? `minmax(${least}px, ${share}fr)` : `${least}px`)),
-    ].join(' '),
-    minWidth: widths.reduce((sum, [least]) => sum + least + GAP, CHECK + 2 * MARGIN),
-  };
+  const grid = useMemo(() => gridOf(columns, isLong), [columns, isLong]);
   return (
     <div className="table">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: an area that scrolls must be reachable by keyboard. */}
@@ -154,7 +148,7 @@ export function RunTable(props: Props) {
                     grid={isNarrow ? undefined : grid}
                     isNarrow={isNarrow}
                     isActive={row.run.id === active}
-                    onFocus={() => setActive(row.run.id)}
+                    onActive={setActive}
                     isSelected={selected.has(row.run.id)}
                     onSelect={onSelect}
                   />
@@ -167,6 +161,19 @@ export function RunTable(props: Props) {
       </section>
     </div>
   );
+}
+
+function gridOf(columns: readonly Column[], isLong: boolean): Grid {
+  const widths = columns.map((column): readonly [number, number] =>
+    isLong && TIMES.includes(column) ? [LONG_TIME, 0] : WIDTHS[column],
+  );
+  return {
+    gridTemplateColumns: [
+      `${CHECK}px`,
+      ...widths.map(([least, share]) => (share ? `minmax(${least}px, ${share}fr)` : `${least}px`)),
+    ].join(' '),
+    minWidth: widths.reduce((sum, [least]) => sum + least + GAP, CHECK + 2 * MARGIN),
+  };
 }
 
 function Head({ column, sort, onSort }: { column: Column; sort: Sort; onSort: (sort: Sort) => void }) {
@@ -197,13 +204,14 @@ interface RowProps {
   grid: Grid | undefined;
   isNarrow: boolean;
   isActive: boolean;
-  onFocus: () => void;
+  onActive: (id: string) => void;
   isSelected: boolean;
   onSelect: (id: string) => void;
 }
 
-function RunRow(props: RowProps) {
-  const { place, top, columns, grid, isNarrow, isActive, onFocus, isSelected, onSelect } = props;
+/** A row is drawn again only if something of it has changed, so scrolling costs what the new rows cost. */
+const RunRow = memo(function RunRow(props: RowProps) {
+  const { place, top, columns, grid, isNarrow, isActive, onActive, isSelected, onSelect } = props;
   const { run, mark } = props.row;
   const to = runPath(run.namespace, nameOf(run.id));
   const classes = [
@@ -224,7 +232,7 @@ function RunRow(props: RowProps) {
       data-place={place}
       style={style}
       title={note}
-      onFocus={onFocus}
+      onFocus={() => onActive(run.id)}
       onClick={(event) => {
         if ((event.target as Element).closest('a, button, input') || getSelection()?.toString()) return;
         navigate(to);
@@ -248,7 +256,7 @@ function RunRow(props: RowProps) {
       ))}
     </div>
   );
-}
+});
 
 function Cell({ column, run, to, isDeleted }: { column: Column; run: Run; to: string; isDeleted: boolean }) {
   switch (column) {

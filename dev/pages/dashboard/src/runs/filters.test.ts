@@ -12,6 +12,7 @@ test('filters survive the way to the address and back', () => {
     search: 'a & b = "ü"',
     reason: 'OOMKilled',
     createdBy: 'system:serviceaccount:shop:web',
+    schedule: 'nightly',
     from: '24h',
     to: '2026-11-30T11:00',
     rootsOnly: true,

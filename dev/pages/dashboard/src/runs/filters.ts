@@ -9,6 +9,7 @@ export interface Filters {
   search: string;
   reason: string;
   createdBy: string;
+  schedule: string;
   /** A range such as `24h`, counted back from now, or the text of a time. */
   from: string;
   to: string;
@@ -67,6 +68,7 @@ export const NO_FILTERS: Filters = {
   search: '',
   reason: '',
   createdBy: '',
+  schedule: '',
   from: '',
   to: '',
   rootsOnly: false,
@@ -82,7 +84,19 @@ export const RANGES: Readonly<Record<string, { title: string; ms: number }>> = {
   '30d': { title: 'last 30 days', ms: 30 * 86_400_000 },
 };
 
-const NAMES = ['status', 'definition', 'search', 'reason', 'by', 'from', 'to', 'roots', 'sort', 'columns'] as const;
+const NAMES = [
+  'status',
+  'definition',
+  'search',
+  'reason',
+  'by',
+  'schedule',
+  'from',
+  'to',
+  'roots',
+  'sort',
+  'columns',
+] as const;
 
 /** Reads the filters of an address. What it does not understand, it ignores. */
 export function fromSearch(search: URLSearchParams): Filters {
@@ -94,6 +108,7 @@ export function fromSearch(search: URLSearchParams): Filters {
     search: search.get('search') ?? '',
     reason: search.get('reason') ?? '',
     createdBy: search.get('by') ?? '',
+    schedule: search.get('schedule') ?? '',
     from: search.get('from') ?? '',
     to: search.get('to') ?? '',
     rootsOnly: search.get('roots') === 'true',
@@ -112,6 +127,7 @@ export function toSearch(filters: Filters, search: URLSearchParams): URLSearchPa
     search: filters.search,
     reason: filters.reason,
     by: filters.createdBy,
+    schedule: filters.schedule,
     from: filters.from,
     to: filters.to,
     roots: filters.rootsOnly ? 'true' : '',
@@ -124,8 +140,8 @@ export function toSearch(filters: Filters, search: URLSearchParams): URLSearchPa
 
 /** Returns how many filters are set; sort and columns hide nothing. */
 export function numberOfFilters(filters: Filters): number {
-  const { phases, definition, search, reason, createdBy, from, to, rootsOnly } = filters;
-  return [phases.length, definition, search, reason, createdBy, from, to, rootsOnly].filter(Boolean).length;
+  const { phases, definition, search, reason, createdBy, schedule, from, to, rootsOnly } = filters;
+  return [phases.length, definition, search, reason, createdBy, schedule, from, to, rootsOnly].filter(Boolean).length;
 }
 
 /** Returns the arguments of the gateway's list; `now` is what a range such as `24h` counts back from. */
@@ -138,6 +154,7 @@ export function toVariables(filters: Filters, now: number): Variables {
       ...(filters.definition ? { definitionId: filters.definition } : {}),
       ...(filters.reason ? { reason: filters.reason } : {}),
       ...(filters.createdBy ? { createdBy: filters.createdBy } : {}),
+      ...(filters.schedule ? { scheduleId: filters.schedule } : {}),
       ...(from === undefined ? {} : { createdOn_gte: new Date(from).toISOString() }),
       ...(to === undefined ? {} : { createdOn_lte: new Date(to).toISOString() }),
       ...(filters.rootsOnly ? { parentId_in: [null] } : {}),

@@ -82,3 +82,10 @@ test('a new run that is deleted before it is shown is forgotten', () => {
   const list = reduce(added, { type: 'updates', updates: [update('DELETED', 'x')], showsNew: false });
   assert.equal(list.waiting.length, 0);
 });
+
+test('of thousands of changes only the newest states are kept', () => {
+  const updates = Array.from({ length: 3000 }, (_, number) => update('UPDATED', `run-${number}`));
+  const list = reduce(page(EMPTY, ['a']), { type: 'updates', updates, showsNew: true });
+  assert.equal(list.seen.size, 1000);
+  assert.ok(list.seen.has('run-2999'));
+});

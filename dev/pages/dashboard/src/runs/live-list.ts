@@ -13,7 +13,7 @@ export interface LiveList {
   cursor: string | null;
   hasMore: boolean;
   isLoaded: boolean;
-  /** States that arrived by subscription since the list began: a slow page must not undo them. */
+  /** The newest states that arrived by subscription: a page that was read before must not undo them. */
   seen: ReadonlyMap<string, Run | null>;
 }
 
@@ -35,6 +35,9 @@ export type Action =
   | { type: 'page'; runs: Run[]; cursor: string | null; hasMore: boolean; isFirst: boolean }
   | { type: 'updates'; updates: Update[]; showsNew: boolean }
   | { type: 'show' };
+
+/** Pages are answered within seconds, so a few states are enough; all of them would be a copy of the list in the end. */
+const MOST_SEEN = 1000;
 
 export const EMPTY: LiveList = {
   rows: [],
@@ -88,6 +91,7 @@ function withUpdates(list: LiveList, { updates, showsNew }: Extract<Action, { ty
   const seen = new Map(list.seen);
   let waiting = list.waiting;
   for (const { type, id, run, matches } of updates) {
+    seen.delete(id); // so that it is the newest one
     seen.set(id, type === 'DELETED' ? null : run);
     const place = places.get(id);
     const row = place === undefined ? undefined : rows[place];
@@ -103,6 +107,10 @@ function withUpdates(list: LiveList, { updates, showsNew }: Extract<Action, { ty
     if (type === 'DELETED' || !run || !matches) continue;
     // A run that is not in the rows may be older than the last row that was read: then its page will have it.
     if (type === 'ADDED' || waits) waiting = [run, ...waiting];
+  }
+  for (const id of seen.keys()) {
+    if (seen.size <= MOST_SEEN) break;
+    seen.delete(id);
   }
   if (!list.isLoaded) return { ...list, seen };
   if (showsNew) return { ...list, rows: [...waiting.map(unmarked), ...rows], waiting: [], seen };

@@ -1,5 +1,5 @@
 import { connection } from '../api/connection';
-import { isExpired } from '../api/session';
+import { isExpired, session } from '../api/session';
 import { useStore } from '../api/store';
 import { Button } from '../components/Button';
 import { WarnSign } from '../components/icons';
@@ -10,12 +10,14 @@ import { useNow } from '../time/now';
 export function ConnectionBanner({ onSignIn }: { onSignIn: () => void }) {
   const { state, seenAt, staleSeconds } = useStore(connection);
   const expired = useStore(isExpired);
+  const { kind } = useStore(session);
   if (expired) {
     return (
       <div className="banner" role="alert">
         <WarnSign />
         <span>
-          Your token is no longer accepted. What you see is as of <span className="number">{clock(seenAt)}</span>.
+          {kind === 'none' ? 'Your session has ended.' : 'Your token is no longer accepted.'} What you see is as of{' '}
+          <span className="number">{clock(seenAt)}</span>.
         </span>
         <Button onClick={onSignIn}>Sign in again</Button>
       </div>
@@ -37,8 +39,11 @@ export function ConnectionBanner({ onSignIn }: { onSignIn: () => void }) {
       <div className="banner" role="alert">
         <WarnSign />
         <span>
-          The API server does not answer the gateway: changes of the last {duration(staleSeconds * 1000)} may be
-          missing.
+          The API server does not answer the gateway
+          {staleSeconds > 1
+            ? `: changes of the last ${duration(staleSeconds * 1000)} may be missing`
+            : ', so changes may be missing'}
+          . The page is current again by itself.
         </span>
       </div>
     );

@@ -10,6 +10,7 @@ import {
   OverviewSign,
   QueueSign,
   RunsSign,
+  SchedulesSign,
   SettingsSign,
 } from '../components/icons';
 import { plain } from '../components/text';
@@ -26,11 +27,13 @@ import { NamespacePicker } from './NamespacePicker';
 import { useRights } from './rights';
 import { Mark } from './SignIn';
 import { setTheme, type Theme, theme } from './theme';
+import { useStaleness } from './use-staleness';
 
 const VIEWS = [
   { view: 'overview', path: '/', title: 'Overview', Sign: OverviewSign },
   { view: 'runs', path: '/runs', title: 'Runs', Sign: RunsSign },
   { view: 'queue', path: '/queue', title: 'Queue', Sign: QueueSign },
+  { view: 'schedules', path: '/schedules', title: 'Schedules', Sign: SchedulesSign },
   { view: 'definitions', path: '/definitions', title: 'Definitions', Sign: DefinitionsSign },
   { view: 'settings', path: '/settings', title: 'Settings', Sign: SettingsSign },
 ] as const;
@@ -50,6 +53,7 @@ export function Shell({ view, namespace, onSignIn, children }: Props) {
   const { user, isReadOnly } = useRights();
   // biome-ignore lint/correctness/useExhaustiveDependencies: another page closes the menu.
   useEffect(() => setIsOpen(false), [path]);
+  useStaleness(namespace);
   useKeys({ '?': () => setIsHelp(true) });
   return (
     <div className="shell" data-menu={isOpen ? 'open' : 'closed'}>

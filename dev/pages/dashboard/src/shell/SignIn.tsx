@@ -85,6 +85,22 @@ export function SignInAgain({ onClose }: { onClose: () => void }) {
   );
 }
 
+/** Above a page that a proxy has signed in, after the end of its session there. */
+export function SessionEnded({ onClose }: { onClose: () => void }) {
+  return (
+    <Dialog title="Your session has ended" onClose={onClose}>
+      <p className="dialog-text">
+        Nothing on this page is updated. Sign in in another tab; this page then continues where it is, by itself.
+      </p>
+      <div className="dialog-actions">
+        <a className="button button-main" href="/" target="_blank" rel="noreferrer">
+          Sign in in another tab
+        </a>
+      </div>
+    </Dialog>
+  );
+}
+
 /** Three pods that hand on a stick. */
 export function Mark({ size = 22 }: { size?: number }) {
   return (

@@ -22,6 +22,9 @@ const NEEDED = {
   change: ['PATCH_TASKS'],
   delete: ['DELETE_TASKS'],
   settings: ['PATCH_SETTINGS'],
+  changeSchedule: ['PATCH_SCHEDULES', 'TRIGGER_TASKS', 'RUN_DEFINITIONS'],
+  triggerSchedule: ['GET_SCHEDULES', 'CREATE_TASKS', 'TRIGGER_TASKS', 'RUN_DEFINITIONS'],
+  deleteSchedule: ['DELETE_SCHEDULES'],
 } as const satisfies Record<string, readonly Permission[]>;
 
 export type Right = keyof typeof NEEDED;

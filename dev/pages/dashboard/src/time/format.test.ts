@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { count, duration, relative } from './format';
+import { count, duration, inZone, relative } from './format';
 
 test('durations have their two largest units', () => {
   assert.deepEqual([0, 950, 4_260, 59_999, 200_000, 7_500_000, 273_600_000].map(duration), [
@@ -23,4 +23,12 @@ test('times are relative to now, in both directions', () => {
 
 test('large numbers are grouped', () => {
   assert.equal(count(1234567), '1\u2009234\u2009567');
+});
+
+test('a time in another zone has its weekday and offset, so that an hour that comes twice is two', () => {
+  const first = Date.parse('2026-10-25T00:30:00Z');
+  assert.equal(inZone(first, 'Europe/Vienna'), 'Sun 2026-10-25 02:30 UTC+2');
+  assert.equal(inZone(first + 3_600_000, 'Europe/Vienna'), 'Sun 2026-10-25 02:30 UTC+1');
+  assert.equal(inZone(first + 10_000, 'UTC'), 'Sun 2026-10-25 00:30:10 UTC');
+  assert.equal(inZone(first, 'Moon/Tycho'), 'Sun 2026-10-25 00:30 UTC');
 });

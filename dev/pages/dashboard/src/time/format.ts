@@ -47,6 +47,46 @@ export function absolute(ms: number, zone: 'local' | 'utc'): string {
   return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${clock(ms)}`;
 }
 
+/**
+ * Returns a time in a zone of the IANA database, with its weekday and offset: Mon 2026-11-30 02:30 UTC+1.
+ *
+ * In UTC if the browser does not know the zone.
+ */
+export function inZone(ms: number, zone: string): string {
+  const found: Record<string, string> = {};
+  for (const { type, value } of formatOf(zone).formatToParts(ms)) found[type] = value;
+  const { weekday, year, month, day, hour, minute, second, timeZoneName } = found;
+  const seconds = second === '00' ? '' : `:${second}`;
+  const offset = `UTC${timeZoneName?.replace(/^GMT([+-]0)?$|^GMT/, '') ?? ''}`;
+  return `${weekday} ${year}-${month}-${day} ${hour}:${minute}${seconds} ${offset}`;
+}
+
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+function formatOf(zone: string): Intl.DateTimeFormat {
+  const known = formats.get(zone);
+  if (known) return known;
+  const options = {
+    weekday: 'short',
+    year: 'numeric',
+    month: '2-digit',
+    day: '2-digit',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    hourCycle: 'h23',
+    timeZoneName: 'shortOffset',
+  } as const;
+  let made: Intl.DateTimeFormat;
+  try {
+    made = new Intl.DateTimeFormat('en-GB', { ...options, timeZone: zone });
+  } catch {
+    made = new Intl.DateTimeFormat('en-GB', { ...options, timeZone: 'UTC' });
+  }
+  formats.set(zone, made);
+  return made;
+}
+
 /** Returns the time of the day in the zone of the browser, as 23:05:12. */
 export function clock(ms: number): string {
   const date = new Date(ms);
