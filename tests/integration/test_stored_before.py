@@ -61,7 +61,8 @@ def test_objects_with_times_that_cel_cannot_read_can_be_changed_and_deleted(admi
         old_record = record("old-i1", startedAt=LOWER_CASE, response=answer) | version
         old_record["metadata"] |= finalizers
         assert kubectl.create(run, old_record)
-        assert not kubectl.patch(runs, "old", {"spec": {"abort": {}}}), "with the old CRD the abort must fail"
+        noted = kubectl.patch(records, "old-i1", {"droppedLogs": 1})
+        assert not noted, "with the old CRD the change of the record must fail"
 
         assert admin.apply(
             *(of_group(group, definition) for definition in crd.custom_resource_definitions().values()),
@@ -71,11 +72,12 @@ def test_objects_with_times_that_cel_cannot_read_can_be_changed_and_deleted(admi
             "the new CRD in force", lambda: not kubectl.create(task_run("x", startAt=LOWER_CASE) | version, flags=DRY)
         )
 
-        assert kubectl.set_status(runs, "old", {"phase": "Running", "observedGeneration": 1})
+        started = {"phase": "Running", "startedAt": "2026-01-01T00:00:00Z", "observedGeneration": 1}
+        assert kubectl.set_status(runs, "old", started)
         aborted = kubectl.patch(runs, "old", {"spec": {"abort": {}}})
         assert aborted, str(aborted)
         changed = kubectl.patch(runs, "old", {"spec": {"startAt": "2027-01-01T00:00:00Z"}})
-        assert "spec.startAt cannot be changed" in changed.stderr
+        assert "spec.startAt and spec.delaySeconds cannot be changed" in changed.stderr
         noted = kubectl.patch(records, "old-i1", {"droppedLogs": 1})
         assert noted, str(noted)
         second = kubectl.patch(records, "old-i1", {"response": {"status": "done"}})
