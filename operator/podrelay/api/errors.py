@@ -1,4 +1,4 @@
-"""The base class of all exceptions that Podrelay defines. Standard library only, because the runner imports it."""
+"""The base classes of the exceptions that Podrelay defines. Standard library only, because the runner imports it."""
 
 from typing import ClassVar
 
@@ -11,3 +11,19 @@ class PodrelayError(Exception):
     """
 
     reason: ClassVar[str] = "PodrelayError"
+
+
+class InvalidArgumentError(PodrelayError, ValueError):
+    """An argument is invalid; nothing was written.
+
+    Attributes:
+        argument: its name here, for example `start_at`.
+        problem: what is wrong with it, without the name: each interface has its own spelling of names.
+    """
+
+    reason: ClassVar[str] = "InvalidArgument"
+
+    def __init__(self, argument: str, problem: str) -> None:
+        super().__init__(f"{argument} {problem}")
+        self.argument = argument
+        self.problem = problem

@@ -8,25 +8,14 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from podrelay.api import limits, names, numbers, run_names
-from podrelay.api.errors import PodrelayError
+from podrelay.api.errors import InvalidArgumentError
 
 MOST_BACKFILLS: Final = 10
 _NOTE_LENGTH: Final = 1024
 
 
-class InvalidScheduleRequestError(PodrelayError, ValueError):
-    """An argument is invalid; nothing was changed.
-
-    Attributes:
-        argument: its name, for example `until`.
-    """
-
-    reason = "InvalidArgument"
-
-    def __init__(self, argument: str, problem: str) -> None:
-        super().__init__(f"{argument} {problem}")
-        self.argument = argument
-        self.problem = problem
+class InvalidScheduleRequestError(InvalidArgumentError):
+    """An argument is invalid; nothing was changed."""
 
 
 def triggered_run(

@@ -7,26 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from podrelay.api import limits, names, numbers, run_names
-from podrelay.api.errors import PodrelayError
+from podrelay.api.errors import InvalidArgumentError
 
 APPROVE: Final = "Approve"
 REJECT: Final = "Reject"
 DECISIONS: Final = (APPROVE, REJECT)
 
 
-class InvalidSignalError(PodrelayError, ValueError):
-    """An argument is invalid; nothing was sent.
-
-    Attributes:
-        argument: its name, for example `payload`.
-    """
-
-    reason = "InvalidArgument"
-
-    def __init__(self, argument: str, problem: str) -> None:
-        super().__init__(f"{argument} {problem}")
-        self.argument = argument
-        self.problem = problem
+class InvalidSignalError(InvalidArgumentError):
+    """An argument is invalid; nothing was sent."""
 
 
 def task_signal(

@@ -9,26 +9,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final, NamedTuple
 
 from podrelay.api import limits, names, numbers
-from podrelay.api.errors import PodrelayError
+from podrelay.api.errors import InvalidArgumentError, PodrelayError
 
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _DISPLAY_NAME_LENGTH: Final = 256
 
 
-class InvalidRunError(PodrelayError, ValueError):
-    """An argument of a new run is invalid; nothing was created.
-
-    Attributes:
-        argument: its name here, for example `start_at`.
-        problem: what is wrong with it, without the name: each interface has its own spelling of names.
-    """
+class InvalidRunError(InvalidArgumentError):
+    """An argument of a new run is invalid; nothing was created."""
 
     reason: ClassVar[str] = "InvalidRun"
-
-    def __init__(self, argument: str, problem: str) -> None:
-        super().__init__(f"{argument} {problem}")
-        self.argument = argument
-        self.problem = problem
 
 
 class DelayTooLongError(InvalidRunError):

@@ -5,18 +5,17 @@ import { Button } from '../components/Button';
 import { Facts } from '../components/Facts';
 import { Empty, Notice, ProblemNotice } from '../components/Notice';
 import { PhaseCounts } from '../components/PhaseCounts';
-import { Status } from '../components/Status';
 import { Tile } from '../components/Tile';
 import { plain } from '../components/text';
 import { JsonView } from '../json/JsonView';
 import { YamlView } from '../json/YamlView';
 import { Link, navigate } from '../routing/location';
-import { definitionPath, nameOf, namespacePath, runPath, triggerPath } from '../routing/paths';
+import { definitionPath, nameOf, namespacePath, triggerPath } from '../routing/paths';
+import { RunRows } from '../runs/RunRows';
 import { useChanges } from '../runs/use-changes';
 import { SchedulesOf } from '../schedules/SchedulesOf';
 import { useRights } from '../shell/rights';
 import { count, duration } from '../time/format';
-import { Elapsed, Time } from '../time/Time';
 import { type DefinitionDetail, GetDefinition } from './documents';
 import { percent } from './percent';
 
@@ -156,22 +155,7 @@ function LastRuns({ definition }: Props) {
         {counts.length ? <PhaseCounts counts={counts} /> : null}
       </div>
       {runs.length === 0 ? <p className="help">It has no runs yet.</p> : null}
-      <ul className="rows">
-        {runs.map((run) => (
-          <li key={run.id}>
-            <Status run={run} />
-            <Link to={runPath(run.namespace, nameOf(run.id))} className="row-link">
-              <bdi>{plain(nameOf(run.id), 100)}</bdi>
-            </Link>
-            <span className="rows-end">
-              <Elapsed from={run.startedOn} to={run.finishedOn} />
-            </span>
-            <span className="rows-end">
-              <Time at={run.createdOn} />
-            </span>
-          </li>
-        ))}
-      </ul>
+      <RunRows runs={runs} />
     </section>
   );
 }

@@ -1,13 +1,13 @@
 import { useQuery } from '../api/use-query';
 import { ProblemNotice } from '../components/Notice';
-import { Status } from '../components/Status';
 import { plain } from '../components/text';
 import { Link } from '../routing/location';
 import { nameOf, namespacePath, runPath } from '../routing/paths';
 import { ListRuns } from '../runs/documents';
+import { RunRows } from '../runs/RunRows';
 import { useChanges } from '../runs/use-changes';
 import { count, inZone } from '../time/format';
-import { Elapsed, Time } from '../time/Time';
+import { Time } from '../time/Time';
 import type { ScheduleDetail } from './documents';
 
 const MOST_RUNS = 10;
@@ -100,22 +100,7 @@ export function LastRuns({ namespace, name }: { namespace: string; name: string 
       {query.problem ? <ProblemNotice problem={query.problem} what="its runs" onRetry={query.refetch} /> : null}
       {answer?.error ? <p className="help">{plain(answer.error.message ?? 'They cannot be read.')}</p> : null}
       {answer?.data && runs.length === 0 ? <p className="help">It has no runs.</p> : null}
-      <ul className="rows">
-        {runs.map((run) => (
-          <li key={run.id}>
-            <Status run={run} />
-            <Link to={runPath(run.namespace, nameOf(run.id))} className="row-link">
-              <bdi>{plain(nameOf(run.id), 100)}</bdi>
-            </Link>
-            <span className="rows-end">
-              <Elapsed from={run.startedOn} to={run.finishedOn} />
-            </span>
-            <span className="rows-end">
-              <Time at={run.createdOn} />
-            </span>
-          </li>
-        ))}
-      </ul>
+      <RunRows runs={runs} />
     </section>
   );
 }
