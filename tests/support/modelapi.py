@@ -53,10 +53,14 @@ class ModelApi(MemoryClient):
         """The error of requests for logs, if any."""
         self.removed_at: dict[str, datetime] = {}
         """The time of removal of each object, by UID."""
+        self.stamp: datetime | None = None
+        """The time that the API server has set in an object before its validating admission; None: now."""
         self.admit: Callable[[str, Manifest], None] = lambda _plural, _body: None
         """Admission of created objects; it rejects an object by raising an error."""
         uids = itertools.count(1)
-        self._server = Server(lambda: self.now, self._report, admit=self._admitted, new_uid=lambda: f"uid-{next(uids)}")
+        self._server = Server(
+            lambda: self.stamp or self.now, self._report, admit=self._admitted, new_uid=lambda: f"uid-{next(uids)}"
+        )
         super().__init__(self._server)
 
     async def request(self, method: str, path: str, **options: Any) -> bytes:

@@ -72,6 +72,7 @@ class Api(ABC):
         *,
         dry_run: bool = False,
         strict: bool = False,
+        timeout_seconds: float | None = None,
         before: Callable[[], None] = lambda: None,
     ) -> bytes:
         """Create an object and return it.
@@ -82,9 +83,13 @@ class Api(ABC):
             body: the object.
             dry_run: process the request without storing the object.
             strict: reject unknown fields instead of dropping them.
+            timeout_seconds: how long the API server may work on the request, admission webhooks included; by default,
+                its own limit.
             before: as for `request`.
         """
         params = {"dryRun": "All"} if dry_run else {}
+        if timeout_seconds is not None:
+            params["timeout"] = f"{timeout_seconds:g}s"
         if strict:
             params["fieldValidation"] = "Strict"
         return await self.request("POST", resource.path(namespace), body=body, params=params or None, before=before)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from podrelay.api.phases import FINISHED
+from podrelay.operator.object_rules import is_stalled
 from podrelay.operator.objects import TaskRunStatus
 
 STARTED: Final = "Started"
@@ -47,7 +48,7 @@ def of_change(before: TaskRunStatus, after: TaskRunStatus) -> Iterator[News]:
         phase = after.phase or ""
         message = f"{after.reason}: {after.message}" if after.message else after.reason or phase
         yield News(phase, message, phase == "Failed", "finished")
-    elif _is_stalled(after) and not (_is_stalled(before) and before.reason == after.reason):
+    elif is_stalled(after) and not (is_stalled(before) and before.reason == after.reason):
         yield News(STALLED, f"{after.reason}: {after.message}", True, f"stalled-{after.reason}".lower())
 
 
@@ -59,8 +60,3 @@ def _of_attempt(reason: str, status: TaskRunStatus, key: str) -> News:
     return News(
         reason, f"iteration {last.iteration}, attempt {last.try_} in pod {last.pod_name}{words}", True, last.pod_name
     )
-
-
-def _is_stalled(status: TaskRunStatus) -> bool:
-    condition = status.condition("Stalled")
-    return condition is not None and condition.status == "True"

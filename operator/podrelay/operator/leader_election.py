@@ -18,6 +18,7 @@ from podrelay.api.errors import PodrelayError
 from podrelay.kube.client import Client
 from podrelay.kube.errors import AlreadyExistsError, ConflictError, NotFoundError
 from podrelay.kube.resources import LEASES
+from podrelay.operator.cache.creations import Term
 from podrelay.operator.clocks import boot_clock
 from podrelay.operator.event_recorder import Events
 from podrelay.operator.rbac import Permission
@@ -142,6 +143,10 @@ class LeaderElection:
         if self._renewed_at == float("-inf"):
             return None
         return self._server_clock.earliest(self._renewed_at + self._duration * (1 - MARGIN_SHARE))
+
+    def term(self) -> Term:
+        """Return the term that has just begun."""
+        return Term(self._server_clock.latest(self._clock()), self._duration)
 
     @property
     def duration_seconds(self) -> float:

@@ -67,6 +67,7 @@ class Manager:
         acting: Api | None = None,
     ) -> None:
         self._figures = figures or RunMetrics()
+        self._lease = lease
         self.restored = asyncio.Event()
         """Set when the API server has gone back in time."""
         clock = WaitClock()
@@ -162,6 +163,7 @@ class Manager:
         if self._has_led:
             self.store.begin_term()
             self.schedules.begin_term()
+        self.store.creations.begin_term(self._lease.term())
         self._has_led = True
         return [
             TaskRunController(self.store, self._executor, self.runs, self._report_change).run(),

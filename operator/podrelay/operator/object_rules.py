@@ -29,6 +29,17 @@ _NOT_ADMITTED: Final = frozenset(
 """The reasons of runs whose input has not been checked yet; with any other reason, it is not read again."""
 
 
+def is_stalled(status: TaskRunStatus) -> bool:
+    """Return whether the run cannot continue at present, according to its status."""
+    condition = status.condition("Stalled")
+    return condition is not None and condition.status == "True"
+
+
+def reports_by_message(definition: TaskDefinition | None) -> bool:
+    """Return whether pods of this definition report by termination message; false if it does not exist."""
+    return definition is not None and definition.spec.reporting == names.REPORTING_TERMINATION_MESSAGE
+
+
 def is_new(status: TaskRunStatus) -> bool:
     """Return whether the input of the run has not been checked yet."""
     has_begun = status.last_record or status.current or status.attempts or status.disruptions

@@ -67,6 +67,8 @@ class CreatePod(Action, frozen=True):
     """Create the pod of `target`."""
 
     target: Target
+    may_start_unclaimed: bool = False
+    """Whether a pod that reports by termination message may start before the status names it."""
 
 
 class ConfirmGone(Action, frozen=True):

@@ -75,6 +75,15 @@ class ServerClock:
             return None
         return datetime.fromtimestamp(at + min(lowest for lowest, _ in self._offsets), UTC)
 
+    def latest(self, at: float) -> datetime | None:
+        """Return the latest time that the API server's clock can show when the boot clock shows `at`.
+
+        None if the clock is not trusted, as for `earliest`.
+        """
+        if not self._is_trusted:
+            return None
+        return datetime.fromtimestamp(at + max(highest for _, highest in self._offsets), UTC)
+
 
 def _agree(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return one[0] <= other[1] + TOLERANCE_SECONDS and other[0] <= one[1] + TOLERANCE_SECONDS

@@ -42,6 +42,9 @@ class Settings(msgspec.Struct, frozen=True):
     """The same for each namespace."""
     max_depth: int = 10
     """How many ancestors a run may have."""
+    status_delay: timedelta = timedelta(seconds=3)
+    """How long the status of a run by termination message may lag behind its pods while nothing goes wrong, so that the
+    status of a short run is written once."""
     creates_ahead: bool = True
     """Whether the pod of the next iteration may be created before the container of the current one has ended."""
 
@@ -124,6 +127,8 @@ class Heartbeat(msgspec.Struct, frozen=True):
 class Sightings(msgspec.Struct, frozen=True):
     """When this operator saw each state of a pod, by its own clock, because the clock of the node may be wrong."""
 
+    first: datetime | None = None
+    """When the pod was first seen."""
     unstarted: datetime | None = None
     """When it was last seen without its container having started."""
     started: datetime | None = None
@@ -218,6 +223,14 @@ class View(msgspec.Struct, frozen=True):
     """UID and resource version of a pod that a live GET has found although it should be gone."""
     absent: str | None = None
     """Name of a pod for which a live GET has confirmed that the run has no pod of that name."""
+    creates_alone: bool = False
+    """Whether no other request can create a pod of the run, and no other replica can have processed one unnoticed. Then
+    the name of a pod is a claim, and no other write is necessary before it starts."""
+    was_led_by_another: bool = False
+    """Whether another replica may have processed pods of the run, and no write has proven since what is known about
+    it."""
+    late_creations_until: datetime | None = None
+    """Until when an earlier request may still create a pod of the run; None if there is no such request."""
     not_ahead: str | None = None
     """Name of a pod that could not be created ahead, so it is created after the end of the pod before it."""
     sightings: Mapping[str, Sightings] = msgspec.field(default_factory=lambda: MappingProxyType({}))
@@ -268,6 +281,10 @@ class View(msgspec.Struct, frozen=True):
         """Return until when the container of a pod must have started."""
         created = pod.metadata.creation_timestamp
         return pod.pending_deadline + max(timedelta(), (self._released_at(pod) or created) - created)
+
+    def first_seen(self, pod: Pod) -> datetime:
+        """Return when this operator first saw a pod; if that is unknown, when it was created."""
+        return self._seen(pod).first or pod.metadata.creation_timestamp
 
     def heartbeats_since(self, pod: Pod) -> datetime:
         """Return since when a running pod may be expected to send heartbeats."""

@@ -306,7 +306,7 @@ class History:
 
     def _slow_step(self, how: int) -> None:
         holds = (["before"], ["after"], [None, "before"], [None, "after"])[how % 4]
-        self._operator(how // 4).step(self._key(how // 8), holds)
+        self._operator(how // 4).step(self._key(how // 8), ["inside"] if how % 32 == 28 else holds)
 
     def _crash(self, how: int) -> None:
         process = self._one(how // 8, lambda _: True)
@@ -347,7 +347,8 @@ class History:
         operator = self._operator(how)
         if operator.held:
             self.world.promises.are_slots_certain = False
-        self.world.restart_operator(how % len(self.world.operators), operator.skew)
+        is_released = how // 2 % 4 == 3
+        self.world.restart_operator(how % len(self.world.operators), operator.skew, is_released=is_released)
 
     def _suspend(self, how: int) -> None:
         self.world.suspend(name=self._run(how // 2), value=how % 2 == 0)

@@ -18,6 +18,7 @@ from podrelay.operator.signal_objects import TaskSignal
 from podrelay.operator.view import Settings
 from tests.support.modelapi import ModelApi
 from tests.support.projections import seen
+from tests.support.relaymodel.leases import ReplicaLease
 from tests.support.relaymodel.requests import Connection, Held
 
 KINDS: dict[str, Any] = {
@@ -30,16 +31,6 @@ KINDS: dict[str, Any] = {
 ERRORS = (ApiError, TransportError, TimeoutError)
 
 
-class _Lease:
-    """Always held: names, versions and the runner's fence must protect against a replica with an expired Lease."""
-
-    def require(self) -> None:
-        pass
-
-    def good_until(self) -> None:
-        pass
-
-
 class Operator:
     """One replica.
 
@@ -48,10 +39,16 @@ class Operator:
         keys: the runs that it reconciles; it ignores others, such as their children.
         settings: from its flags.
         skew: how wrong its clock is.
+        led_since: when it became the leader; by default now.
     """
 
     def __init__(
-        self, api: ModelApi, keys: Iterable[Key], settings: Settings | None = None, skew: timedelta = timedelta()
+        self,
+        api: ModelApi,
+        keys: Iterable[Key],
+        settings: Settings | None = None,
+        skew: timedelta = timedelta(),
+        led_since: datetime | None = None,
     ) -> None:
         self.api = api
         self._keys = frozenset(keys)
@@ -62,11 +59,18 @@ class Operator:
         self.due: dict[Key, datetime] = {}
         """When other keys are due, by this operator's clock."""
         self.marked_signals: dict[Key, None] = {}
-        self.store = Store(self._mark, settings or Settings(), clock=lambda: self.now, mark_signal=self._mark_signal)
+        self.lease = ReplicaLease(lambda: api.now, led_since)
+        self.store = Store(
+            self._mark,
+            settings or Settings(),
+            clock=lambda: self.now,
+            mark_signal=self._mark_signal,
+            creations=self.lease.creations,
+        )
         self.executor = Executor(
             self.connection,
             self.store,
-            _Lease(),
+            self.lease,
             clock=lambda: self.now,
             schemas=self.connection,
         )

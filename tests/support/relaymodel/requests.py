@@ -5,16 +5,20 @@ continues: events are seen, time passes, users act. This models a slow admission
 operator that dies between a write and its response."""
 
 from collections.abc import Callable, Coroutine, Generator
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
 
-from podrelay.kube.api import Api
+from podrelay.kube.api import WRITE_TIMEOUT_SECONDS, Api
+from podrelay.kube.errors import ApiError
 from podrelay.schemas import program
 from podrelay.schemas.verdict import Verdict
 from tests.support.modelapi import ModelApi
 
 T = TypeVar("T")
+
+_VALIDATED_WITHIN = timedelta(seconds=WRITE_TIMEOUT_SECONDS)
 
 
 class _Hold:
@@ -28,7 +32,8 @@ class Connection(Api):
     """The connection of one operator to the API server.
 
     Attributes:
-        holds: where the next requests are held: "before" or "after" each takes effect; None: not at all.
+        holds: where the next requests are held: "before" or "after" each takes effect, or "inside", by a validating
+            webhook; None: not at all.
         driven: the coroutine that is running now.
         writes: how many writes have been requested.
     """
@@ -52,7 +57,9 @@ class Connection(Api):
 
     async def _request(self, send: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
         where = self.holds.pop(0) if self.holds else None
-        if where == "before" and self.driven is not None:
+        if where == "inside":
+            send = self._validated_late(send, self._api.now)
+        if where in {"before", "inside"} and self.driven is not None:
             driven = self.driven
             driven.unsent = send
             await _Hold()
@@ -62,6 +69,22 @@ class Connection(Api):
         finally:
             if where == "after":
                 await _Hold()
+
+    def _validated_late(
+        self, send: Callable[[], Coroutine[Any, Any, bytes]], stamp: datetime
+    ) -> Callable[[], Coroutine[Any, Any, bytes]]:
+        """Return a request whose object has its time of creation already, and waits for validating webhooks."""
+
+        async def finish() -> bytes:
+            if self._api.now > stamp + _VALIDATED_WITHIN:
+                raise ApiError(504, "Timeout", "request did not complete within requested timeout")
+            self._api.stamp = stamp
+            try:
+                return await send()
+            finally:
+                self._api.stamp = None
+
+        return finish
 
     async def _hold(self, where: str) -> None:
         if self.holds and self.holds.pop(0) == where:

@@ -16,6 +16,7 @@ from podrelay.local import schema
 from podrelay.local.memory_client import run
 from podrelay.operator.view import Settings
 from tests.support.modelapi import FINISHED, ModelApi
+from tests.support.relaymodel.leases import check_deadline
 from tests.support.relaymodel.nodes import Nodes
 from tests.support.relaymodel.operators import ERRORS, Operator
 from tests.support.relaymodel.processes import Process
@@ -68,9 +69,12 @@ class World:
         self.api.admit = self._admit
         for number, name in enumerate(self.names):
             self.create_run(name, **(run_spec or {}) if number == 0 else {})
-        self.operators = [self._operator()]
+        # It has led since before the first runs were created.
+        self.operators = [self._operator(led_since=EPOCH - timedelta(minutes=1))]
 
     def _admit(self, plural: str, body: dict[str, Any]) -> None:
+        if plural == "pods":
+            check_deadline(body, self.api.stamp or self.api.now)
         if plural == "pods" and body["metadata"]["ownerReferences"][0]["name"] in self.refused:
             raise ApiError(403, "Forbidden", f"pods {body['metadata']['name']} is forbidden: exceeded quota: compute")
 
@@ -208,18 +212,24 @@ class World:
 
     # --- operators --------------------------------------------------------------------------------------------------
 
-    def _operator(self, skew: timedelta = timedelta()) -> Operator:
-        return Operator(self.api, [Key(NAMESPACE, name) for name in self.names], self.settings, skew)
+    def _operator(self, skew: timedelta = timedelta(), led_since: datetime | None = None) -> Operator:
+        return Operator(self.api, [Key(NAMESPACE, name) for name in self.names], self.settings, skew, led_since)
 
-    def restart_operator(self, index: int = 0, skew: timedelta = timedelta()) -> None:
-        """An operator dies, and starts again with a fresh list from the API server."""
+    def restart_operator(self, index: int = 0, skew: timedelta = timedelta(), *, is_released: bool = False) -> None:
+        """An operator dies, and starts again with a fresh list from the API server, as the leader.
+
+        The Lease of the leader before it has expired, or was released.
+        """
         index %= len(self.operators)
+        for operator in self.operators:
+            operator.lease.lose(is_released=is_released)
         self.late += self.operators[index].die()
         self.operators[index] = self._operator(skew)
 
     def second_operator(self, skew: timedelta = timedelta()) -> None:
         """Another replica believes that it is the leader, too."""
         if len(self.operators) < 2:
+            self.operators[0].lease.lose(is_released=False)
             self.operators.append(self._operator(skew))
 
     def take_effect(self) -> None:
@@ -367,11 +377,12 @@ class World:
 
     def settle(self, answer: dict[str, Any], rounds: int = 600) -> None:
         """Let all parts work, fairly, until all runs have finished; then check that nothing happens any longer."""
+        has_lost = bool(self.operators[1:])
         for operator in self.operators[1:]:
             self.late += operator.die()
         del self.operators[1:]
         operator = self.operators[0]
-        if operator.skew:
+        if operator.skew or has_lost:
             self.restart_operator(0)
             operator = self.operators[0]
         self.nodes.forgets_orphans = False

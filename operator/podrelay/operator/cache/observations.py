@@ -88,6 +88,7 @@ class Observations:
             return
         known, state = self.sightings.get(uid, Sightings()), pod.task
         self.sightings[uid] = Sightings(
+            first=known.first or now,
             unstarted=known.unstarted if state.running or state.terminated else now,
             started=known.started or (now if state.running else None),
             ended=known.ended or (now if state.terminated else None),

@@ -17,6 +17,7 @@ from podrelay.kube.resources import Key
 from podrelay.operator import object_rules, overrides
 from podrelay.operator.cache.children import Change, ChildIndex
 from podrelay.operator.cache.collection import Collection
+from podrelay.operator.cache.creations import Creations
 from podrelay.operator.cache.finished_runs import FinishedRuns
 from podrelay.operator.cache.observations import Observations
 from podrelay.operator.cache.refused_runs import RefusedRuns
@@ -51,6 +52,7 @@ class Store:
         scheduled_run_changed: called with each run of a schedule that has changed, and whether it is gone.
         is_kept_for_its_schedule: returns whether the schedule of a run has yet to take note of the run.
         mark_signal: called with the key of each signal that has to be judged.
+        creations: which requests may create pods.
     """
 
     def __init__(
@@ -66,8 +68,10 @@ class Store:
         scheduled_run_changed: Callable[[TaskRun, bool], None] = lambda _run, _is_gone: None,
         is_kept_for_its_schedule: Callable[[TaskRun], bool] = lambda _run: False,
         mark_signal: Callable[[Key], None] = lambda _key: None,
+        creations: Creations | None = None,
     ) -> None:
         self.restored = restored
+        self.creations = creations or Creations()
         self._scheduled_run_changed = scheduled_run_changed
         self._is_kept_for_its_schedule = is_kept_for_its_schedule
         self._mark = mark
@@ -139,10 +143,11 @@ class Store:
         observed = self._observations.get(key)
         if observed is None or observed.uid != run.metadata.uid:
             observed = _NOTHING_OBSERVED
+        now = self._clock()
         return View(
             run=run,
             definition=overrides.applied(run, definition) if definition is not None else None,
-            now=self._clock(),
+            now=now,
             pods=self.pods.of(key),
             records=self.records.of(key),
             gone=dict(observed.gone),
@@ -155,6 +160,9 @@ class Store:
             heartbeat=observed.heartbeat,
             refusal=observed.refusal,
             not_ahead=observed.not_ahead,
+            creates_alone=self.creations.are_alone(run),
+            was_led_by_another=self.creations.may_be_unknown(run),
+            late_creations_until=self.creations.late_until(run, now),
             parent=parent,
             parent_missing_since=observed.parent_missing_since,
             children=msgspec.structs.replace(self._children.summary(key), known_since=observed.children_known_since),
@@ -464,6 +472,7 @@ class Store:
         self._forget_facts(key, _definition_of(run))
         self._forget_in_index(key, _definition_of(run))
         self._finished.remove(key)
+        self.creations.forget(run.metadata.uid)
         self.inboxes.run_changed(key)
         parent, change = self._children.remove(key)
         if parent is not None:

@@ -158,6 +158,7 @@ class Executor:
                 await self._events.status_refused(run.metadata, error.message)
                 raise
             return False
+        self._store.creations.status_written(view.run)
         self._store.runs.apply(_decode_run(body))
         return True
 

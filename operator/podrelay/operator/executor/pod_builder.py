@@ -20,6 +20,7 @@ DEADLINE_RESERVE_SECONDS: Final = 120
 """The kubelet ends a pod this long after both of its timeouts, if no operator is running that ends it earlier."""
 
 _NEAR_WEIGHT: Final = 10
+_CLAIM_GATE: Final = {"name": names.CLAIM_GATE}
 """Of at most 100: a small preference, which does not outweigh a node with much more room."""
 _OWN_PREFIX: Final = "PODRELAY_"
 _SDK_SETTINGS: Final = frozenset({"PODRELAY_CLOSE_TO_TIMEOUT_SECONDS"})
@@ -188,9 +189,15 @@ def _use_termination_message(spec: dict[str, Any], container: dict[str, Any]) ->
     gates = spec.get("schedulingGates") or []
     if not isinstance(gates, list):
         raise TemplateError("spec.template.spec.schedulingGates is not a list")
-    spec["schedulingGates"] = [*gates, {"name": names.CLAIM_GATE}]
+    spec["schedulingGates"] = [*gates, _CLAIM_GATE]
     spec["automountServiceAccountToken"] = False
     container["terminationMessagePolicy"] = "File"
+
+
+def let_start_unclaimed(manifest: dict[str, Any]) -> None:
+    """Let a pod that reports by message start as soon as it exists."""
+    spec = manifest["spec"]
+    spec["schedulingGates"] = [gate for gate in spec["schedulingGates"] if gate != _CLAIM_GATE]
 
 
 def _input_variable(input: dict[str, Any]) -> dict[str, str]:

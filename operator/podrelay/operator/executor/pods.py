@@ -120,41 +120,62 @@ class PodActions:
         except StateGoneError as error:
             self._store.confirm_lost(view.run, error.record)
             return
-        self._set_deadline(view, manifest)
-        lease = self._lease.require
+        has_deadline = self._set_deadline(view, manifest)
+        starts_unclaimed = action.may_start_unclaimed and has_deadline
+        if starts_unclaimed:
+            pod_builder.let_start_unclaimed(manifest)
+        lease, timeout = self._lease.require, WRITE_TIMEOUT_SECONDS
         try:
             body = await self._requests.write(
-                "create_pod", self._requests.client.create(PODS, key.namespace, manifest, strict=True, before=lease)
+                "create_pod",
+                self._requests.client.create(
+                    PODS, key.namespace, manifest, strict=True, timeout_seconds=timeout, before=lease
+                ),
             )
         except AlreadyExistsError:
             await self._adopt_pod(key, view, action.target)
         except (ApiError, TransportError, TimeoutError) as error:
-            if action.target.after:
-                # Such as a quota that has room for one pod only. It is created when the pod before it has ended.
-                self._store.note_not_ahead(view.run, name)
-            elif _came_too_late(manifest, error):
-                now, before = self._requests.clock(), self._requests.refusal_so_far(view.run, name)
-                since = before.since if before is not None else now
-                self._store.refused(view.run, Refusal(name, TOO_LATE, str(error), since, now))
-            elif isinstance(error, ApiError) and (not error.is_transient or error.status == 500):
-                # This includes 500: a user must see that an admission webhook is broken.
-                self._requests.refused(view.run, name, _refusal(error), error.message)
-            else:
-                await self._creation_failed(key, view, action.target, error)
+            if starts_unclaimed and _may_have_effect(error):
+                self._store.creations.unanswered(view.run)
+            await self._not_created(key, view, action.target, manifest, error)
         else:
             self._store.pods.apply(_decode_pod(body))
             self._store.accepted(view.run)
 
-    def _set_deadline(self, view: View, manifest: dict[str, Any]) -> None:
+    async def _not_created(
+        self, key: Key, view: View, target: Target, manifest: dict[str, Any], error: Exception
+    ) -> None:
+        """Note why a pod was not created, and when to try again.
+
+        Raises:
+            the same errors as `_creation_failed`.
+        """
+        name = target.name
+        if target.after:
+            # Such as a quota that has room for one pod only. It is created when the pod before it has ended.
+            self._store.note_not_ahead(view.run, name)
+        elif _came_too_late(manifest, error):
+            now, before = self._requests.clock(), self._requests.refusal_so_far(view.run, name)
+            since = before.since if before is not None else now
+            self._store.refused(view.run, Refusal(name, TOO_LATE, str(error), since, now))
+        elif isinstance(error, ApiError) and (not error.is_transient or error.status == 500):
+            # This includes 500: a user must see that an admission webhook is broken.
+            self._requests.refused(view.run, name, _refusal(error), error.message)
+        else:
+            await self._creation_failed(key, view, target, error)
+
+    def _set_deadline(self, view: View, manifest: dict[str, Any]) -> bool:
         """Set the time until which the API server may create the pod, so that a delayed request creates nothing.
 
         Mutating admission may take longer than the Lease is valid. A pod that was refused for that reason is created
-        without a deadline.
+        without a deadline. Return whether there is one.
         """
         name = manifest["metadata"]["name"]
         refusal, deadline = self._requests.refusal_so_far(view.run, name), self._lease.good_until()
-        if deadline is not None and (refusal is None or refusal.reason != TOO_LATE):
-            manifest["metadata"]["annotations"][names.ANNOTATION_GOOD_UNTIL] = f"{deadline:%Y-%m-%dT%H:%M:%SZ}"
+        if deadline is None or (refusal is not None and refusal.reason == TOO_LATE):
+            return False
+        manifest["metadata"]["annotations"][names.ANNOTATION_GOOD_UNTIL] = f"{deadline:%Y-%m-%dT%H:%M:%SZ}"
+        return True
 
     async def _input_for_message(self, key: Key, view: View, target: Target) -> dict[str, Any] | None:
         """Return the input of a pod that cannot read its state itself; None for other pods."""
@@ -325,6 +346,11 @@ class PodActions:
             return _decode_pod(await self._requests.client.get(PODS, key.namespace, name))
         except NotFoundError:
             return None
+
+
+def _may_have_effect(error: Exception) -> bool:
+    """Return whether a request that failed in this way may have created the pod, or may still do so."""
+    return not isinstance(error, ApiError) or error.status >= 500
 
 
 def _came_too_late(manifest: dict[str, Any], error: Exception) -> bool:

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from podrelay.operator.objects import TaskError
 from podrelay.operator.plan import ConfirmGone, Plan, ReleasePod
-from podrelay.operator.planner import pod_shutdown, statuses
+from podrelay.operator.planner import late_creations, pod_shutdown, statuses
 from podrelay.operator.planner.due_pod import Attempt
 from podrelay.operator.pods import Pod
 from podrelay.operator.view import View
@@ -13,6 +13,9 @@ from podrelay.operator.view import View
 def end(view: View, attempt: Attempt, pod: Pod, why: str | None = None) -> Plan:
     """End the pod step by step; its state shows which step is next. `why` is stored in an annotation of the pod."""
     if pod.is_held and pod.is_force_deleted:
+        until = late_creations.keeps_name(view, pod)
+        if until is not None:
+            return Plan(status=view.run.status, requeue_at=until)  # another pod of this name may still be created
         return Plan(actions=(ReleasePod(pod),))  # a forced deletion asserts that the pod has ended
     step = pod_shutdown.next_step(pod, view.now, view.settings.answer_grace, why)
     if step.action is not None:

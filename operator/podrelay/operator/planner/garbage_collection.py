@@ -17,6 +17,7 @@ from podrelay.operator.planner import (
     children,
     due_pod,
     failures,
+    late_creations,
     pod_shutdown,
     restored_runs,
     termination_message,
@@ -104,8 +105,8 @@ def _pods_of_a_finished_run(view: View, requeue: list[datetime]) -> list[Action]
             continue
         policy = pod.metadata.annotations.pod_cleanup
         if pod.metadata.deletion_timestamp is not None:
-            actions += _release(pod)
-        elif pod.is_unclaimed:
+            actions += _release_if_certain(view, pod, requeue)
+        elif pod.is_unclaimed or (pod.reports_by_message and not (pod.has_started or pod.is_released)):
             actions.append(_delete_unstarted(pod))
         elif not (pod.has_started or pod.is_released):
             # Created too late, by a request whose response was lost. It does nothing if it starts, but it may never
@@ -173,6 +174,18 @@ def _release(pod: Pod) -> list[Action]:
     return [ReleasePod(pod)] if is_over and pod.is_held else []
 
 
+def _release_if_certain(view: View, pod: Pod, requeue: list[datetime]) -> list[Action]:
+    """As `_release`, but keep the name of a pod taken while an earlier request may still create another one.
+
+    Such a pod would do the work again. A pod that reports by API asks first.
+    """
+    until = late_creations.keeps_name(view, pod)
+    if until is None:
+        return _release(pod)
+    requeue.append(until)
+    return []
+
+
 def _end(view: View, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
     step = pod_shutdown.next_step(pod, view.now, view.settings.answer_grace)
     if step.action is not None:
@@ -232,7 +245,7 @@ def during_run(view: View, following: Plan) -> Plan:
         ended_well = answers.get(pod.metadata.uid) == "continue"
         if pod.metadata.deletion_timestamp is not None:
             is_over = is_past or is_held_back or pod.metadata.name != due.name or _is_stored(view, pod)
-            actions += _release(pod) if is_over else []
+            actions += _release_if_certain(view, pod, requeue) if is_over else []
         elif is_past and pod.is_unclaimed:
             actions.append(_delete_unstarted(pod))
         elif is_past and pod.is_released and (policy == "Always" or (policy == "OnSuccess" and ended_well)):

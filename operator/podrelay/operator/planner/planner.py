@@ -39,12 +39,14 @@ from podrelay.operator.planner import (
     ahead,
     answers,
     children,
+    coalescing,
     due_pod,
     ending,
     failures,
     garbage_collection,
     heartbeat,
     hooks,
+    late_creations,
     responses,
     restored_runs,
     signals,
@@ -73,7 +75,9 @@ def plan(view: View) -> Plan:
             return Plan()
         of_hooks = hooks.after_the_end(view)
         return _while_hooks_are_pending(view, of_hooks) if of_hooks else garbage_collection.after_the_end(view)
-    following = _unfinished(view)
+    following, is_delayed = coalescing.coalesce(view, _unfinished)
+    if is_delayed:
+        return following
     if admission.gives_back_slot(view, following):
         return Plan(actions=(ReturnSlot(),))
     if following.actions or (following.status is not None and following.status != run.status):
@@ -114,15 +118,26 @@ def _unfinished(view: View) -> Plan:
         spare = ahead.given_back(view, following.status)
         if spare:
             return Plan(actions=spare)
-    if following.status is not None and following.status.phase in FINISHED and _may_exist(view, target):
-        # Another operator may have just created the pod; its watch event may arrive after what finishes the run.
-        return Plan(actions=(ConfirmAbsent(target.name),))
+    if following.status is not None and following.status.phase in FINISHED:
+        if _may_exist(view, target):
+            # Another operator may have just created the pod; its watch event may arrive after what finishes the run.
+            return Plan(actions=(ConfirmAbsent(target.name),))
+        until = late_creations.may_appear_until(view)
+        if until is not None and not due_pod.is_taken(view, target):
+            return _uncertain(view, target, until)
     return _with_descendants(view, following)
 
 
 def _may_exist(view: View, target: Target) -> bool:
     """Return whether another operator may have created the pod `target`, which is not in the cache."""
     return view.absent != target.name and not due_pod.is_taken(view, target)
+
+
+def _uncertain(view: View, target: Target, until: datetime) -> Plan:
+    """Wait until no earlier request can create the pod of a run that ends without one."""
+    message = f"an earlier request may still create pod {target.name}, until {statuses.clock(until)}"
+    status = statuses.show(view, view.run.status, view.run.status.phase or "Pending", "PodUncertain", message)
+    return Plan(status=status, requeue_at=until)
 
 
 def _while_hooks_are_pending(view: View, following: Plan) -> Plan:
@@ -164,6 +179,8 @@ def _hold(view: View, attempt: Attempt) -> Plan:
     pod, record = attempt.pod, attempt.record
     if pod is None and attempt.gone is None:
         return Plan(actions=(ConfirmGone(attempt.target.name, attempt.uid),))
+    if pod is not None and coalescing.must_be_claimed(view, attempt, pod):
+        return Plan(status=statuses.running(view, view.run.status, attempt.target, pod))
     consume = _signals_of(view, attempt)
     if consume is not None:
         return Plan(actions=(consume,))
@@ -316,7 +333,7 @@ def _ended_without_answer(view: View, attempt: Attempt, pod: Pod) -> Plan:
         if may_still_run and pod.metadata.deletion_timestamp is None:
             # The pod garbage collector deletes it, too, but in a request of its own. Its token is valid until then.
             return Plan(actions=(DeletePod(pod.metadata.name, pod.metadata.uid, pod.metadata.resource_version),))
-        if may_still_run and pod.is_held:
+        if may_still_run and pod.is_held and late_creations.keeps_name(view, pod) is None:
             return Plan(actions=(ReleasePod(pod),))  # its token stays valid for as long as the pod exists
         if _needs_claim(attempt, pod):
             return responses.write(view, ClaimRecord(attempt.target, attempt.uid, pod))

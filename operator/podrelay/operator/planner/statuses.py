@@ -16,6 +16,8 @@ from podrelay.operator.planner.due_pod import Attempt
 from podrelay.operator.pods import Pod
 from podrelay.operator.view import View
 
+ITERATION_RUNNING: Final = "IterationRunning"
+
 _CLOCKS_DIFFER: Final = timedelta(seconds=10)
 """By which the clocks of API server and operators may differ, including after a fail-over."""
 _NOT_CAMEL_CASE: Final = re.compile(r"[^A-Za-z0-9_,:]")
@@ -102,13 +104,13 @@ def running(view: View, status: TaskRunStatus, target: Target, pod: Pod) -> Task
     allowed = view.definition.spec.max_iterations if view.definition else status.max_iterations
     of = f" of at most {allowed}" if allowed else ""
     number = f", attempt {target.try_}" if target.try_ > 1 else ""
-    started_at = status.started_at or seconds(view.now)
+    started_at = status.started_at or seconds(_started(view, pod))
     late = _late_reschedule(view, target, started_at)
     return show(
         view,
         status,
         "Running",
-        "IterationRunning",
+        ITERATION_RUNNING,
         f"iteration {target.iteration}{of}{number} in pod {target.name}{late}",
         iterations=target.iteration,
         max_iterations=allowed,
@@ -119,6 +121,11 @@ def running(view: View, status: TaskRunStatus, target: Target, pod: Pod) -> Task
         if pod.signals
         else status.approvals,
     )
+
+
+def _started(view: View, pod: Pod) -> datetime:
+    """Return when a run has started with `pod`; the same in each plan, if its status is written later."""
+    return min(view.now, pod.metadata.creation_timestamp) if pod.reports_by_message else view.now
 
 
 def _late_reschedule(view: View, target: Target, started_at: datetime) -> str:

@@ -222,15 +222,16 @@ def test_the_times_at_which_a_pod_started_answered_and_ended_are_noted(store: St
         return view.sightings.get("uid-words-i1")
 
     store.pods.apply(pod(version=3, about={"labels": LABELS}))
+    first = clock.now
     clock.now = later(1)
     store.pods.apply(pod(version=4, about={"labels": LABELS}))
-    assert seen() == Sightings(unstarted=later(1))
+    assert seen() == Sightings(first, unstarted=later(1))
     clock.now = later(2)
     store.pods.apply(pod(version=5, state=running(), phase="Running", about={"labels": LABELS}))
     clock.now = later(3)
     store.records.apply(record(response={"status": "done"}, version=6))
     clock.now = later(4)
     store.pods.apply(pod(version=7, state=terminated(), phase="Running", about={"labels": LABELS}))
-    assert seen() == Sightings(later(1), started=later(2), ended=later(4), answered=later(3))
+    assert seen() == Sightings(first, later(1), started=later(2), ended=later(4), answered=later(3))
     store.pods.apply(pod(version=8, state=terminated(), phase="Succeeded", about={"labels": LABELS}))
     assert seen() is None
