@@ -14,6 +14,7 @@ WAITING_FOR_SIGNAL: Final = "WaitingForSignal"
 DEFINITION_NOT_FOUND: Final = "DefinitionNotFound"
 INVALID_INPUT_SCHEMA: Final = "InvalidInputSchema"
 OVERRIDES_NOT_ALLOWED: Final = "OverridesNotAllowed"
+POD_UNCERTAIN: Final = "PodUncertain"
 _NOT_ADMITTED: Final = frozenset(
     {
         None,
@@ -21,6 +22,7 @@ _NOT_ADMITTED: Final = frozenset(
         DEFINITION_NOT_FOUND,
         INVALID_INPUT_SCHEMA,
         OVERRIDES_NOT_ALLOWED,
+        POD_UNCERTAIN,
         "Restored",
         "Imported",
         "ParentDeleted",

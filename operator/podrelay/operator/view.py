@@ -226,9 +226,6 @@ class View(msgspec.Struct, frozen=True):
     creates_alone: bool = False
     """Whether no other request can create a pod of the run, and no other replica can have processed one unnoticed. Then
     the name of a pod is a claim, and no other write is necessary before it starts."""
-    was_led_by_another: bool = False
-    """Whether another replica may have processed pods of the run, and no write has proven since what is known about
-    it."""
     late_creations_until: datetime | None = None
     """Until when an earlier request may still create a pod of the run; None if there is no such request."""
     not_ahead: str | None = None

@@ -1,6 +1,6 @@
 """The Lease of the operators, and the policy that compares the deadline of a pod with the API server's clock.
 
-A model of the worst case: every replica goes on as if it were the leader, because each may have been stopped between
+A model of the worst case: every replica acts as if it were the leader, because each may have been stopped between
 its check and its request. Only one of them renews the Lease."""
 
 from collections.abc import Callable
@@ -26,9 +26,14 @@ class ReplicaLease:
 
     def __init__(self, clock: Callable[[], datetime], began: datetime | None = None) -> None:
         self.creations = Creations(lambda: clock().timestamp())
-        self.creations.begin_term(Term(began or clock(), DURATION.total_seconds()))
         self._clock = clock
         self._lost_at: datetime | None = None
+        self.acquire(began)
+
+    def acquire(self, began: datetime | None = None) -> None:
+        """Begin a term; by default now."""
+        self.creations.begin_term(Term(began or self._clock(), DURATION.total_seconds()))
+        self._lost_at = None
 
     def lose(self, *, is_released: bool) -> None:
         """Another replica has the Lease now: it has expired, or was released before that."""

@@ -36,6 +36,7 @@ TROUBLES: Final = (
     "nodes",  # lost, found, or collected
     "aborts",
     "second operator",
+    "standby",  # whose watches are broken until it takes over
     "restarts",
     "suspension",
     "names again",  # runs deleted, and created again with the same names
@@ -120,7 +121,8 @@ class History:
             yield 14, self._start
 
     def _operator(self, how: int) -> Operator:
-        return self.world.operators[how % len(self.world.operators)]
+        working = [operator for operator in self.world.operators if not operator.is_standby]
+        return working[how % len(working)]
 
     def _key(self, how: int) -> Any:
         return KEY._replace(name=self.world.names[how // 2 % len(self.world.names)])
@@ -267,7 +269,14 @@ class History:
             case "aborts":
                 yield 2, self._abort
             case "second operator":
-                yield 3, self._second
+                if len(world.operators) > 1:
+                    yield 3, self._take_over
+                else:
+                    yield 3, self._second
+            case "standby" if len(world.operators) > 1:
+                yield 3, self._take_over
+            case "standby":
+                yield 6, self._standby
             case "restarts":
                 yield 4, self._restart
             case "suspension":
@@ -343,6 +352,13 @@ class History:
         self.world.promises.are_slots_certain = False
         self.world.second_operator()
 
+    def _standby(self, _how: int) -> None:
+        self.world.standby()
+
+    def _take_over(self, how: int) -> None:
+        self.world.promises.are_slots_certain = False
+        self.world.take_over(how // 4 if how % 4 == 3 else 1)
+
     def _restart(self, how: int) -> None:
         operator = self._operator(how)
         if operator.held:
@@ -405,7 +421,8 @@ def begin(choices: Bytes, runs: int = 2, *, always_limited: bool = False) -> His
     theme = THEMES[max(0, chosen - len(THEMES))]
     most = 5 if theme is THEMES[0] else 2
     troubles = theme.troubles | {choices.pick(TROUBLES) for _ in range(choices.next() % (most + 1))}
-    by_message = choices.next() % 3 == 2 and "reporting" not in theme.definition
+    chosen_reporting = "TerminationMessage" if choices.next() % 3 == 2 else "API"
+    by_message = theme.definition.get("reporting", chosen_reporting) == "TerminationMessage"
     has_limits = 1 + choices.next() % 2 if always_limited else choices.next() % 3
     definition: dict[str, Any] = {
         "maxIterations": 1 + choices.next() % 4,

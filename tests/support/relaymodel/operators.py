@@ -59,6 +59,7 @@ class Operator:
         self.due: dict[Key, datetime] = {}
         """When other keys are due, by this operator's clock."""
         self.marked_signals: dict[Key, None] = {}
+        self.is_standby = False
         self.lease = ReplicaLease(lambda: api.now, led_since)
         self.store = Store(
             self._mark,
@@ -86,6 +87,17 @@ class Operator:
     @property
     def now(self) -> datetime:
         return self.api.now + self.skew
+
+    def begin_term(self) -> None:
+        """Become the leader, with the caches as they are."""
+        for held in self.held.values():
+            unsent = held.drop()
+            if unsent is not None:
+                self.late.append(unsent)
+        self.held = {}
+        self.store.begin_term()
+        self.store.slots.open()
+        self.lease.acquire()
 
     # --- its watches --------------------------------------------------------------------------------------------------
 

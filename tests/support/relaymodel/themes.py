@@ -29,6 +29,7 @@ def _theme(troubles: str, favours: str, skew: int | None = None, **definition: A
 
 
 _API: Final[dict[str, Any]] = {"reporting": "API"}
+_MESSAGE: Final[dict[str, Any]] = {"reporting": "TerminationMessage"}
 _RETRIES: Final = {"limit": 2, "on": ["Error", "PodFailure", "Timeout"]}
 
 THEMES: Final = (
@@ -49,6 +50,14 @@ THEMES: Final = (
     _theme("crashes", "_checkpoint _crash", **_API, retry=_RETRIES, disruptionRetries=3),
     # two pods of the same name, one after the other
     _theme("force, second operator, slow requests", "_force_delete _second", **_API, disruptionRetries=3),
+    # pods that start unclaimed: creations that got no response, and another leader soon after
+    _theme("slow requests, restarts, evictions, lag", "_slow_step _lose _take_effect _restart _delete_pod", **_MESSAGE),
+    # ... whose leader loses the Lease, and continues nevertheless
+    _theme("second operator, slow requests, aborts", "_second _take_over _slow_step _take_effect _abort", **_MESSAGE),
+    # ... by a replica whose watches lag
+    _theme("standby, evictions", "_standby _step _answer _exit", **_MESSAGE, podCleanup="Always", maxIterations=4),
+    # ... whose status lags behind several iterations, when the leader dies
+    _theme("restarts, lag, names again", "_restart _answer _exit _step", **_MESSAGE),
     # hooks, called by pods of their own
     _theme("evictions, slow requests, restarts", "_evict _restart _hook", **_API, hooks=HOOKS),
     # runs that are deleted and created again while requests are on their way

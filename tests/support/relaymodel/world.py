@@ -232,6 +232,20 @@ class World:
             self.operators[0].lease.lose(is_released=False)
             self.operators.append(self._operator(skew))
 
+    def standby(self, skew: timedelta = timedelta()) -> None:
+        """Another replica starts; it sees and does nothing more until it takes over."""
+        if len(self.operators) < 2:
+            self.operators.append(self._operator(skew))
+            self.operators[1].is_standby = True
+
+    def take_over(self, index: int) -> None:
+        """A replica whose watches may lag becomes the leader; the others do not notice that they no longer are."""
+        for other in self.operators:
+            other.lease.lose(is_released=False)
+        operator = self.operators[index % len(self.operators)]
+        operator.is_standby = False
+        operator.begin_term()
+
     def take_effect(self) -> None:
         """A request takes effect although its sender no longer waits for the response."""
         send = self.late.pop(0)

@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from podrelay.kube.api import WRITE_TIMEOUT_SECONDS
 from podrelay.operator.clocks import boot_clock
 from podrelay.operator.objects import TaskRun
 
-LANDS_WITHIN_SECONDS: Final = 45.0
-"""How long after its deadline a request can still create a pod: the deadline is compared before validating webhooks,
-for which the request allows 35 s (`WRITE_TIMEOUT_SECONDS`), and the write to etcd follows."""
+REQUEST_LEASES: Final = 7 / 3
+"""The API server may work on a request that creates a pod for so many Lease durations, 35 s of 15, but not longer than
+WRITE_TIMEOUT_SECONDS. Its deadline is compared before validating webhooks are called, so it may take effect later."""
+RESERVE_LEASES: Final = 2 / 3
+"""Then it may take so many Lease durations more, 10 s of 15, for the write to etcd."""
 CLOCKS_DIFFER: Final = timedelta(seconds=2)
 """By which the clocks of several API servers may differ."""
 
@@ -33,6 +36,16 @@ class Term:
     began: datetime | None
     lease_seconds: float
 
+    @property
+    def request_seconds(self) -> float:
+        """How long the API server may work on a request that creates a pod."""
+        return min(WRITE_TIMEOUT_SECONDS, self.lease_seconds * REQUEST_LEASES)
+
+    @property
+    def settles_after(self) -> float:
+        """After so many seconds, requests of the former leader, and those that were sent now, no longer take effect."""
+        return self.lease_seconds + self.request_seconds + self.lease_seconds * RESERVE_LEASES
+
 
 @dataclass(slots=True)
 class Creations:
@@ -48,6 +61,11 @@ class Creations:
     _proven: set[str] = field(default_factory=set)
     _unanswered: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def request_seconds(self) -> float | None:
+        """How long the API server may work on a request that creates a pod; None: as long as it likes."""
+        return self._term.request_seconds if self._term is not None else None
+
     def begin_term(self, term: Term) -> None:
         """Forget what was certain in an earlier term."""
         self._term = term
@@ -57,7 +75,7 @@ class Creations:
 
     def status_written(self, run: TaskRun) -> None:
         """Note that the API server has accepted a status for the known version of a run."""
-        if self.may_be_unknown(run):
+        if self._term is not None and not self._is_younger(run):
             self._proven.add(run.metadata.uid)
 
     def unanswered(self, run: TaskRun) -> None:
@@ -75,10 +93,6 @@ class Creations:
         if self._term is None or self._seconds_left(run) > 0:
             return False
         return self._is_younger(run) or run.metadata.uid in self._proven
-
-    def may_be_unknown(self, run: TaskRun) -> bool:
-        """Return whether another replica may have processed pods of a run that are not known here."""
-        return self._term is not None and not self._is_younger(run) and run.metadata.uid not in self._proven
 
     def late_until(self, run: TaskRun, now: datetime) -> datetime | None:
         """Return until when an earlier request may create a pod of a run, by the clock of `now`; None if none can."""
@@ -99,4 +113,4 @@ class Creations:
 
     def _lands_by(self) -> float:
         assert self._term is not None  # noqa: S101 - checked by the callers
-        return self.clock() + self._term.lease_seconds + LANDS_WITHIN_SECONDS
+        return self.clock() + self._term.settles_after

@@ -161,7 +161,6 @@ class Store:
             refusal=observed.refusal,
             not_ahead=observed.not_ahead,
             creates_alone=self.creations.are_alone(run),
-            was_led_by_another=self.creations.may_be_unknown(run),
             late_creations_until=self.creations.late_until(run, now),
             parent=parent,
             parent_missing_since=observed.parent_missing_since,

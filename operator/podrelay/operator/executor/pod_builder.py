@@ -196,8 +196,9 @@ def _use_termination_message(spec: dict[str, Any], container: dict[str, Any]) ->
 
 def let_start_unclaimed(manifest: dict[str, Any]) -> None:
     """Let a pod that reports by message start as soon as it exists."""
-    spec = manifest["spec"]
-    spec["schedulingGates"] = [gate for gate in spec["schedulingGates"] if gate != _CLAIM_GATE]
+    gates = [gate for gate in manifest["spec"].pop("schedulingGates") if gate != _CLAIM_GATE]
+    if gates:
+        manifest["spec"]["schedulingGates"] = gates
 
 
 def _input_variable(input: dict[str, Any]) -> dict[str, str]:

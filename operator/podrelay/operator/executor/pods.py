@@ -124,7 +124,7 @@ class PodActions:
         starts_unclaimed = action.may_start_unclaimed and has_deadline
         if starts_unclaimed:
             pod_builder.let_start_unclaimed(manifest)
-        lease, timeout = self._lease.require, WRITE_TIMEOUT_SECONDS
+        lease, timeout = self._lease.require, self._store.creations.request_seconds
         try:
             body = await self._requests.write(
                 "create_pod",

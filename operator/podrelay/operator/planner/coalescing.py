@@ -1,9 +1,9 @@
 """Status writes that are left out: a run whose pods answer quickly shows the result of several steps in one write.
 
 This applies to pods that report by termination message and needed no claim (`View.creates_alone`). Nothing depends on
-such a status: the pods and records exist, and the same plan follows from them again, also in another replica. Whatever
-else happens to such a pod than starting and answering, it is claimed in the status first. Pure functions, like the
-planner.
+such a status: the pods and records exist, and the same plan follows from them again, also in another replica. If
+anything else happens to such a pod than that it starts and answers, it is claimed in the status first. Pure functions,
+like the planner.
 """
 
 from collections.abc import Callable

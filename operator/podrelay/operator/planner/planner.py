@@ -136,7 +136,9 @@ def _may_exist(view: View, target: Target) -> bool:
 def _uncertain(view: View, target: Target, until: datetime) -> Plan:
     """Wait until no earlier request can create the pod of a run that ends without one."""
     message = f"an earlier request may still create pod {target.name}, until {statuses.clock(until)}"
-    status = statuses.show(view, view.run.status, view.run.status.phase or "Pending", "PodUncertain", message)
+    status = statuses.show(
+        view, view.run.status, view.run.status.phase or "Pending", object_rules.POD_UNCERTAIN, message
+    )
     return Plan(status=status, requeue_at=until)
 
 

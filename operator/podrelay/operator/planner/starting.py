@@ -128,22 +128,11 @@ def _take_turn(view: View, status: TaskRunStatus, target: Target, pod: Pod | Non
     unconfirmed = due_pod.unconfirmed_attempt(view, target)
     if unconfirmed is not None:
         return Plan(actions=(ReadRecord(unconfirmed),))
-    if _may_have_answered(view, target):
-        return Plan(actions=(ReadRecord(target.name),))
     if admission.has_to_queue(view):
         return _queue(view, status)
     near = due_pod.node_of(view, target.state) if target.try_ == 1 and target.state is not None else ""
     is_alone = view.creates_alone and object_rules.reports_by_message(view.definition)
     return Plan(actions=(CreatePod(msgspec.structs.replace(target, near=near), may_start_unclaimed=is_alone),))
-
-
-def _may_have_answered(view: View, target: Target) -> bool:
-    """Return whether another replica may have stored the answer of this attempt, and deleted its pod since.
-
-    Such a pod needed no claim in the status, and it has no runner that would find its record.
-    """
-    is_read = target.name in view.settled
-    return view.was_led_by_another and not is_read and object_rules.reports_by_message(view.definition)
 
 
 def _held_by_parent_or_children(view: View, status: TaskRunStatus, target: Target) -> Plan | None:
