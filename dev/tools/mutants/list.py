@@ -82,9 +82,9 @@ CORE: Final = (
         "VanishedTakenForGone",
         "operator/planner/planner.py",
         "    if pod is None and attempt.gone is None:\n        return Plan(actions=(ConfirmGone(attempt.target.name, attempt.uid),))\n"
-        "    consume = _signals_of(view, attempt)",
+        "    if pod is not None and coalescing",
         "    if pod is None and attempt.gone is None:\n        return _disrupted(view, attempt, 'gone', view.now)\n"
-        "    consume = _signals_of(view, attempt)",
+        "    if pod is not None and coalescing",
     ),
     Mutant(
         "NodeLostOnAnOldView",
@@ -95,8 +95,8 @@ CORE: Final = (
     Mutant(
         "EndWithoutRead",
         "operator/planner/planner.py",
-        "following.status.phase in FINISHED and _may_exist(view, target):",
-        "following.status.phase in FINISHED and False:",
+        "        if _may_exist(view, target):\n",
+        "        if False:\n",
     ),
     Mutant(
         "AbortedWhileItRuns", "operator/planner/aborts.py", "if not attempt.has_ended and not calls_hook:", "if False:"
@@ -494,8 +494,8 @@ OTHERS: Final = (
     Mutant(
         "NoDeadline",
         "operator/executor/pods.py",
-        "        self._set_deadline(view, manifest)\n",
-        "",
+        "        has_deadline = self._set_deadline(view, manifest)\n",
+        "        has_deadline = True\n",
     ),
     Mutant(
         "JumpsOfTheClockTrusted",
@@ -506,8 +506,8 @@ OTHERS: Final = (
     Mutant(
         "FinalizersAreLeft",
         "operator/planner/garbage_collection.py",
-        "        if pod.metadata.deletion_timestamp is not None:\n            actions += _release(pod)\n        elif pod.is_unclaimed",
-        "        if pod.metadata.deletion_timestamp is not None:\n            pass\n        elif pod.is_unclaimed",
+        "        if pod.metadata.deletion_timestamp is not None:\n            actions += _release_if_certain(view, pod, requeue)\n",
+        "        if pod.metadata.deletion_timestamp is not None:\n            pass\n",
     ),
     Mutant(
         "ParentAbortedLast",
