@@ -2,6 +2,9 @@
 
 from typing import Any, Final, NamedTuple
 
+from tests.support.relaymodel import scenes
+from tests.support.relaymodel.scenes import Scene
+
 HOOKS: Final = ["onDone", "onError", "onAbort", "onMaxIterations"]
 FAVOUR: Final = 4
 """How much more often a favoured move is chosen."""
@@ -15,20 +18,26 @@ class Theme(NamedTuple):
         favours: the names of moves that are chosen more often.
         definition: fields of the definition.
         skew: seconds by which the clocks of the nodes are wrong; None: any.
+        scenes: what is played in it as a whole, see `scenes`.
     """
 
     troubles: frozenset[str] = frozenset()
     favours: frozenset[str] = frozenset()
     definition: dict[str, Any] = {}  # noqa: RUF012 - never changed
     skew: int | None = None
+    scenes: tuple[Scene, ...] = ()
 
 
-def _theme(troubles: str, favours: str, skew: int | None = None, **definition: Any) -> Theme:
+def _theme(
+    troubles: str, favours: str, skew: int | None = None, *, plays: tuple[Scene, ...] = (), **definition: Any
+) -> Theme:
     separate = frozenset(troubles.split(", ")) - {""}
-    return Theme(separate, frozenset(favours.split()), definition, skew)
+    return Theme(separate, frozenset(favours.split()), definition, skew, plays)
 
 
 _API: Final[dict[str, Any]] = {"reporting": "API"}
+_MESSAGE: Final[dict[str, Any]] = {"reporting": "TerminationMessage"}
+_STANDBY: Final[dict[str, Any]] = {**_API, "maxIterations": 3, "standby": {"afterSeconds": 0}}
 _RETRIES: Final = {"limit": 2, "on": ["Error", "PodFailure", "Timeout"]}
 
 THEMES: Final = (
@@ -55,5 +64,27 @@ THEMES: Final = (
     _theme("names again, slow requests, restarts", "_delete_run _create_again _lose"),
     # retries, while the definition changes
     _theme("definition changes, crashes, restarts", "_change_definition _crash", retry=_RETRIES),
+    # the same by another order of the same events
+    _theme("", "", plays=(scenes.ends_unseen, scenes.comes_late), disruptionRetries=3),
+    _theme("", "", plays=(scenes.has_a_name_again,), **_API, disruptionRetries=3),
+    _theme("", "", plays=(scenes.opens_late,), **_MESSAGE, disruptionRetries=3),
+    # pods that do not start in time
+    _theme("slow nodes", "_start _advance", plays=(scenes.starts_too_late,), disruptionRetries=3),
+    # hooks whose outcomes are seen late, or that belong to another run
+    _theme(
+        "lag, names again",
+        "_answer _hook",
+        plays=(scenes.calls_hooks_unseen, scenes.calls_hooks_of_another_run),
+        **_API,
+        hooks=HOOKS,
+        disruptionRetries=3,
+    ),
+    # runs that wait for their children
+    _theme("lag", "_end_child", plays=(scenes.waits_for_children,), **_API, maxIterations=4),
+    # pods that wait for long until they are released
+    _theme("evictions", "_answer _advance _work", **_STANDBY),
+    _theme("suspension, aborts", "_suspend _answer _work _start", **_STANDBY),
+    # objects of others that have the name of the next pod
+    _theme("strangers", "_squat"),
 )
 """The first one is a history about nothing in particular."""
