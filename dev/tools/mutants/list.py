@@ -75,7 +75,7 @@ CORE: Final = (
     Mutant(
         "NextBeforeTheEnd",
         "operator/planner/planner.py",
-        "if attempt.has_ended or object_rules.hooks_follow(following.status):",
+        "if attempt.has_ended or object_rules.hooks_follow(following.status) or _is_succeeded(view, attempt):",
         "if True:",
     ),
     Mutant(
@@ -156,13 +156,13 @@ CORE: Final = (
     Mutant(
         "VerdictFromLaterRead",
         "operator/planner/due_pod.py",
-        "return _is_there(view, names.pod_name(view.run.metadata.name, target.iteration, target.try_ + 1))",
+        "return is_there(view, names.pod_name(view.run.metadata.name, target.iteration, target.try_ + 1))",
         "return False",
     ),
     Mutant(
         "RetriedUntilTheDefinitionChanges",
         "operator/planner/due_pod.py",
-        "return _is_there(view, names.pod_name(view.run.metadata.name, *object_rules.due_try(status)))",
+        "return is_there(view, names.pod_name(view.run.metadata.name, *object_rules.due_try(status)))",
         "return False",
     ),
     Mutant(

@@ -66,7 +66,9 @@ def test_it_shows_that_its_pod_must_end() -> None:
 def test_it_finishes_when_its_pod_has_ended(spec: dict[str, Any]) -> None:
     ended = pod(state=terminated(143), phase="Failed")
 
-    assert phase_and_reason(plan(view(deleted(RUNNING, **spec), pods=(ended,)), NOW)) == ("Aborted", "Deleted")
+    sure = view(deleted(RUNNING, **spec), pods=(ended,), absent="words-i1t2")
+
+    assert phase_and_reason(plan(sure, NOW)) == ("Aborted", "Deleted")
 
 
 def test_it_starts_nothing() -> None:
