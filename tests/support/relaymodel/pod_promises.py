@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 KUBELETS_TAKE: Final = timedelta(seconds=30)
 """A pod that was asked to end is deleted so long after its grace period."""
+POD_ENDS: Final = timedelta(minutes=1)
+"""A deleted pod that is not gone by then is treated as one on a lost node."""
 LONGEST_PAUSE: Final = timedelta(seconds=61)
 """After so long, a pod that was refused is tried again."""
 _WAITS: Final = {"Waiting", "WaitingForChildren", "WaitingForSignal", "Suspended", "DefinitionSuspended"}
@@ -45,8 +47,19 @@ class PodPromises:
     def see_status(self, status: dict[str, Any]) -> None:
         """A run has this status."""
         current = status.get("current")
-        if current is not None:
-            self._named_at.setdefault(current["podUID"], self._world.api.now)
+        if current is None or current["podUID"] in self._named_at:
+            return
+        self._named_at[current["podUID"]] = self._world.api.now
+        pod, promises = self._pods.get(current["podUID"]), self._world.promises
+        if pod is None or names.ANNOTATION_AFTER not in pod["metadata"]["annotations"]:
+            return
+        # An operator that is alone has deleted it itself. It does not wait for ever, because the node may be lost.
+        deleted = pod["metadata"].get("deletionTimestamp")
+        is_overdue = deleted is not None and self._world.api.now >= datetime.fromisoformat(deleted) + POD_ENDS
+        is_known = promises.are_slots_certain and current["podUID"] not in promises.taken
+        is_held_by_others = "example.com/hold" in (pod["metadata"].get("finalizers") or ())
+        if deleted is not None and is_known and not (is_overdue or is_held_by_others):
+            self._break(f"{current['podName']} is released although it was deleted while it was held back")
 
     def see_pod(self, event: str, pod: dict[str, Any]) -> None:
         """A pod of a run was created, changed or removed."""
@@ -122,7 +135,12 @@ class PodPromises:
             about = pod["metadata"]
             process = self._world.processes.get(about["uid"])
             is_held_back = names.ANNOTATION_AFTER in about["annotations"] and about["uid"] not in self._named_at
-            if not is_held_back or "deletionTimestamp" in about or (process is not None and process.has_ended):
+            if not is_held_back:
+                continue
+            has_ended = process.has_ended if process is not None else "nodeName" not in pod["spec"]
+            if "deletionTimestamp" in about and has_ended and names.ANSWER_FINALIZER in about.get("finalizers", ()):
+                self._break(f"{about['name']} was deleted while it was held back, and has ended, but is kept")
+            if "deletionTimestamp" in about or (process is not None and process.has_ended):
                 continue
             owner = about["ownerReferences"][0]
             run = self._world.api.objects.get(("taskruns", owner["name"]))

@@ -485,10 +485,14 @@ class Promises:
 
     # --- the end --------------------------------------------------------------------------------------------------
 
+    def see_idle(self) -> None:
+        """The operator has seen everything, and has done everything that is due."""
+        self.look()
+        self._pods.see_idle()
+
     def see_standstill(self) -> None:
         """Nothing can happen before more time passes: a run may only wait for a slot if none is free."""
         world = self._world
-        self._pods.see_idle()
         self._see_waits()
         if not self.are_slots_certain or ("taskdefinitions", "work") not in world.api.objects:
             return

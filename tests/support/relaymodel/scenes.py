@@ -5,20 +5,21 @@ history is not at a point where it can begin, and what follows is random again.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from podrelay.api import names
 from podrelay.kube.resources import Key
 from podrelay.operator.plan import Action, CreatePod, OpenGate
 from podrelay.operator.planner import planner
-from tests.support.relaymodel.operators import Operator
+from tests.support.relaymodel.operators import KINDS, Operator
 from tests.support.relaymodel.processes import Process
 
 if TYPE_CHECKING:
     from tests.support.relaymodel.moves import History
 
 Scene = Callable[["History", int], None]
-_STEPS = 6
+CONTINUE: Final = {"status": "continue"}
+_STEPS: Final = 6
 """So many steps lead an operator to any action of a scene."""
 
 
@@ -33,7 +34,7 @@ def ends_unseen(history: "History", how: int) -> None:
         world.delete_run(name, is_held=True)
     else:
         world.abort(name)
-    _steps(second, _key(name), but="pods")
+    _steps(second, _key(name), "pods", *(["taskiterations"] if how % 2 else []))
 
 
 def comes_late(history: "History", how: int) -> None:
@@ -74,7 +75,7 @@ def has_a_name_again(history: "History", how: int) -> None:
     for process in (old, *world.processes.values()):
         if process.run == name and process.has_looked and not process.has_begun:
             world.run_user_code(process)
-    _steps(second, _key(name), but="taskiterations" if how % 8 < 4 else None)
+    _steps(second, _key(name), *(["taskiterations"] if how % 8 < 4 else []))
 
 
 def opens_late(history: "History", how: int) -> None:
@@ -85,7 +86,9 @@ def opens_late(history: "History", how: int) -> None:
         return
     if not _reach(first, _key(name), CreatePod, []) or not _reach(first, _key(name), OpenGate, ["before"]):
         return
-    pod = str(world.status_of(name)["current"]["podName"])
+    pod = names.pod_name(name, 1, 1)
+    if ("pods", pod) not in world.api.objects:
+        return
     world.force_delete(pod)
     world.restart_operator(0)
     _steps(world.operators[0], _key(name), until=lambda: ("pods", pod) not in world.api.objects)
@@ -105,7 +108,7 @@ def starts_too_late(history: "History", how: int) -> None:
     pod = waiting[how % len(waiting)]
     world.advance(400 if how % 2 else 201)
     world.start(pod)
-    _steps(operator, _key(names.run_of(pod)), but="pods")
+    _steps(operator, _key(names.run_of(pod)), "pods")
 
 
 def calls_hooks_unseen(history: "History", how: int) -> None:
@@ -118,7 +121,7 @@ def calls_hooks_unseen(history: "History", how: int) -> None:
     while world.call_hook(caller.uid):
         pass
     world.nodes.exit(caller, 0)
-    _steps(operator, _key(caller.run), but="taskiterations")
+    _steps(operator, _key(caller.run), "taskiterations")
     _start_all(history, caller.run)
     for process in list(world.processes.values()):
         if process.run == caller.run and process.only_hooks:
@@ -151,6 +154,32 @@ def waits_for_children(history: "History", how: int) -> None:
     world.nodes.exit(parent, 0)
     operator.work(most=30, but="taskruns" if how % 4 else None)
     _start_all(history, parent.run)
+
+
+def has_a_standby(history: "History", how: int) -> None:
+    """A pod waits while the one before it works, which then waits, ends, or answers late."""
+    world, operator = history.world, history.world.operators[0]
+    for _ in range(2):  # the second time, the standby is created
+        operator.work(most=30)
+        for name in world.names:
+            _start_all(history, name)
+    working = history.one(how // 4, lambda process: process.runs_user_code and not process.is_stuck)
+    if working is None:
+        return
+    if how % 4 == 3:
+        world.advance(160)
+    answer = ({"status": "continue", "waitSeconds": 90}, {"status": "done"}, {"status": "error"}, CONTINUE)[how % 4]
+    world.answer(working.uid, answer)
+    world.nodes.exit(working, 0)
+    operator.work(most=30)
+    for process in list(world.processes.values()):
+        if process.run == working.run and process.waits_for_release:
+            world.look_again(process)
+            if process.has_looked:
+                world.run_user_code(process)
+    if how % 4 == 3:
+        world.advance(160)
+        operator.work(most=30)
 
 
 def _two_operators(history: "History") -> tuple[Operator, Operator]:
@@ -197,9 +226,10 @@ def _reach(operator: Operator, key: Key, kind: type[Action], holds: list[str | N
     return False
 
 
-def _steps(operator: Operator, key: Key, but: str | None = None, until: Callable[[], bool] = lambda: False) -> None:
+def _steps(operator: Operator, key: Key, *unseen: str, until: Callable[[], bool] = lambda: False) -> None:
+    """Let an operator work on a run, without the events of some kinds, until something is true."""
     for _ in range(_STEPS):
-        operator.see_all(but)
+        operator.see(len(operator.api.events), [kind for kind in KINDS if kind not in unseen])
         if until() or not operator.step(key):
             return
 

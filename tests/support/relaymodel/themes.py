@@ -37,7 +37,12 @@ def _theme(
 
 _API: Final[dict[str, Any]] = {"reporting": "API"}
 _MESSAGE: Final[dict[str, Any]] = {"reporting": "TerminationMessage"}
-_STANDBY: Final[dict[str, Any]] = {**_API, "maxIterations": 3, "standby": {"afterSeconds": 0}}
+_STANDBY: Final[dict[str, Any]] = {
+    **_API,
+    "maxIterations": 3,
+    "standby": {"afterSeconds": 0},
+    "heartbeatTimeoutSeconds": 600,
+}
 _RETRIES: Final = {"limit": 2, "on": ["Error", "PodFailure", "Timeout"]}
 
 THEMES: Final = (
@@ -64,8 +69,9 @@ THEMES: Final = (
     _theme("names again, slow requests, restarts", "_delete_run _create_again _lose"),
     # retries, while the definition changes
     _theme("definition changes, crashes, restarts", "_change_definition _crash", retry=_RETRIES),
-    # the same by another order of the same events
+    # pods that other operators have not seen yet, or that are created too late
     _theme("", "", plays=(scenes.ends_unseen, scenes.comes_late), disruptionRetries=3),
+    # the names and gates of pods that were deleted by force
     _theme("", "", plays=(scenes.has_a_name_again,), **_API, disruptionRetries=3),
     _theme("", "", plays=(scenes.opens_late,), **_MESSAGE, disruptionRetries=3),
     # pods that do not start in time
@@ -82,8 +88,8 @@ THEMES: Final = (
     # runs that wait for their children
     _theme("lag", "_end_child", plays=(scenes.waits_for_children,), **_API, maxIterations=4),
     # pods that wait for long until they are released
-    _theme("evictions", "_answer _advance _work", **_STANDBY),
-    _theme("suspension, aborts", "_suspend _answer _work _start", **_STANDBY),
+    _theme("evictions", "_work", plays=(scenes.has_a_standby,), **_STANDBY, maxConcurrentRuns=1),
+    _theme("suspension, aborts", "_work", plays=(scenes.has_a_standby,), **_STANDBY),
     # objects of others that have the name of the next pod
     _theme("strangers", "_squat"),
 )

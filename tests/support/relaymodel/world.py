@@ -412,7 +412,7 @@ class World:
             if not operator.work():
                 self.violations.append(f"the operator never becomes idle: {operator.marked}")
                 return
-            self.promises.look()
+            self.promises.see_idle()
             if self._all_have_ended():
                 break
             if self._something_happens(answer):
