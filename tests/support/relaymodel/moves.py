@@ -46,7 +46,7 @@ TROUBLES: Final = (
     "slow nodes",  # which report the end of a pod after that of its container
     "strangers",  # pods of others with the names of the relay's pods
 )
-"""Each history has some of these; half of the histories are about a theme, which adds what it needs."""
+"""Each history has some of these; two thirds of the histories are about a theme, which adds what it needs."""
 _HANDOVERS: Final[list[dict[str, Any]]] = [
     {},
     {"handover": "AfterEnd"},
@@ -425,8 +425,8 @@ class History:
 
 def begin(choices: Bytes, runs: int = 2, *, always_limited: bool = False) -> History:
     """Create a world, and choose its troubles."""
-    chosen = choices.next() % (2 * len(THEMES))
-    theme = THEMES[max(0, chosen - len(THEMES))]
+    quiet = len(THEMES) // 2
+    theme = THEMES[max(0, choices.next() % (quiet + len(THEMES)) - quiet)]
     most = 5 if theme is THEMES[0] else 2
     troubles = theme.troubles | {choices.pick(TROUBLES) for _ in range(choices.next() % (most + 1))}
     by_message = choices.next() % 3 == 2 and "reporting" not in theme.definition

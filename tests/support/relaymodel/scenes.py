@@ -182,6 +182,51 @@ def has_a_standby(history: "History", how: int) -> None:
         operator.work(most=30)
 
 
+def fails_again(history: "History", how: int) -> None:
+    """Several attempts fail, one after the other, each after a checkpoint."""
+    world, operator = history.world, history.world.operators[0]
+    for code in (137, 1):
+        operator.work(most=30)
+        for name in world.names:
+            _start_all(history, name)
+        working = history.one(how // 2, lambda process: process.runs_user_code)
+        if working is None:
+            return
+        world.checkpoint(working.uid)
+        if how % 2:
+            world.answer(working.uid, {"status": "error"})
+        world.nodes.exit(working, code)
+        operator.work(most=30)
+        world.advance(61)
+    operator.work(most=30)
+    for name in world.names:
+        _start_all(history, name)
+
+
+def is_left_behind(history: "History", how: int) -> None:
+    """A pod is deleted by force, or with its node, while its container continues to run; it is replaced in time."""
+    world, operator = history.world, history.world.operators[0]
+    operator.work(most=30)
+    for name in world.names:
+        _start_all(history, name)
+    working = history.one(how // 4, lambda process: process.runs_user_code and not process.is_orphan)
+    if working is None or world.nodes.pod_of(working) is None:
+        return
+    if how % 2:
+        world.hold_pod(working.pod)
+    if how % 4 < 2:
+        world.force_delete(working.pod)
+    else:
+        world.lose_node()
+        world.collect_garbage(is_slow=how // 4 % 2 == 1)
+    for seconds in (1, 16, 16):
+        operator.work(most=30)
+        _start_all(history, working.run)
+        world.advance(seconds)
+    operator.work(most=30)
+    _start_all(history, working.run)
+
+
 def _two_operators(history: "History") -> tuple[Operator, Operator]:
     world = history.world
     world.promises.are_slots_certain = False

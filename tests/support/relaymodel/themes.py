@@ -48,9 +48,17 @@ _RETRIES: Final = {"limit": 2, "on": ["Error", "PodFailure", "Timeout"]}
 THEMES: Final = (
     Theme(),
     # a pod that was deleted by force is kept by a foreign finalizer, and its container continues to run
-    _theme("force, foreign finalizers, slow nodes", "_force_delete", **_API, disruptionRetries=3),
+    _theme(
+        "force, foreign finalizers, slow nodes",
+        "_force_delete",
+        plays=(scenes.is_left_behind,),
+        **_API,
+        disruptionRetries=3,
+    ),
     # the garbage collector removes the pods of a lost node, which comes back
-    _theme("nodes", "_lose_node _collect_pods _find_nodes", **_API, disruptionRetries=3),
+    _theme(
+        "nodes", "_lose_node _collect_pods _find_nodes", plays=(scenes.is_left_behind,), **_API, disruptionRetries=3
+    ),
     # the same, and the finalizer of another party keeps the pods
     _theme("nodes, foreign finalizers", "_hold_pod _lose_node _collect_pods", **_API, disruptionRetries=3),
     # heartbeats, by nodes whose clocks are late
@@ -60,7 +68,7 @@ THEMES: Final = (
     # a pod whose creation got no response, and a run that ends
     _theme("slow requests, aborts, lag", "_slow_step _lose _abort"),
     # each attempt continues from the newest checkpoint
-    _theme("crashes", "_checkpoint _crash", **_API, retry=_RETRIES, disruptionRetries=3),
+    _theme("crashes", "_checkpoint _crash", plays=(scenes.fails_again,), **_API, retry=_RETRIES, disruptionRetries=3),
     # two pods of the same name, one after the other
     _theme("force, second operator, slow requests", "_force_delete _second", **_API, disruptionRetries=3),
     # hooks, called by pods of their own
