@@ -44,7 +44,7 @@ TROUBLES: Final = (
     "refusals",  # of pods, by admission
     "lost state",
     "slow nodes",  # which report the end of a pod after that of its container
-    "strangers",  # pods of others with the names of the relay's pods
+    "stolen names",  # pods of others with the names of the relay's pods
 )
 """Each history has some of these; two thirds of the histories are about a theme, which adds what it needs."""
 _HANDOVERS: Final[list[dict[str, Any]]] = [
@@ -304,7 +304,7 @@ class History:
                 yield 2, self._lose_state
             case "slow nodes":
                 yield 2, self._report_ends
-            case "strangers":
+            case "stolen names":
                 yield 3, self._squat
                 yield 1, self._leave
 
@@ -420,7 +420,7 @@ class History:
         self.world.squat(self._run(how))
 
     def _leave(self, _how: int) -> None:
-        self.world.remove_strangers()
+        self.world.remove_foreign_pods()
 
 
 def begin(choices: Bytes, runs: int = 2, *, always_limited: bool = False) -> History:

@@ -31,13 +31,13 @@ KINDS: dict[str, Any] = {
 ERRORS = (ApiError, TransportError, TimeoutError)
 
 
-def is_stranger(pod: dict[str, Any]) -> bool:
+def is_foreign_pod(pod: dict[str, Any]) -> bool:
     """Return whether a pod has no label of Podrelay, so that no operator watches it."""
     return names.LABEL_RUN not in (pod["metadata"].get("labels") or {})
 
 
 def _is_watched(plural: str, obj: dict[str, Any]) -> bool:
-    return plural != "pods" or not is_stranger(obj)
+    return plural != "pods" or not is_foreign_pod(obj)
 
 
 class _Lease:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from podrelay.api import hooks as hook_names
 from podrelay.api import names
 from tests.support.modelapi import FINISHED
-from tests.support.relaymodel.operators import is_stranger
+from tests.support.relaymodel.operators import is_foreign_pod
 from tests.support.relaymodel.pod_promises import LONGEST_PAUSE, PodPromises
 from tests.support.relaymodel.processes import Process, has_token
 
@@ -76,7 +76,7 @@ class Promises:
         self._causes: set[str] = set()
         self._pods = PodPromises(world, self._break)
         self.settles_since: datetime | None = None
-        """Since when all operators see everything, and nobody interferes."""
+        """Since when all operators see everything, and there are no faults."""
 
     def _break(self, words: str) -> None:
         self.violations.append(words)
@@ -97,7 +97,7 @@ class Promises:
                 case "taskdefinitions":
                     self._see_definition(obj)
                     self._pods.see_definition(obj)
-                case "pods" if not is_stranger(obj):
+                case "pods" if not is_foreign_pod(obj):
                     self._see_pod(event, obj)
                     self._pods.see_pod(event, obj)
                 case "taskiterations":

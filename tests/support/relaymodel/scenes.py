@@ -235,7 +235,7 @@ def _two_operators(history: "History") -> tuple[Operator, Operator]:
 
 
 def _unfinished(history: "History", how: int) -> str | None:
-    """Return the name of a run that has not ended, is not being deleted, and is in nobody's hands."""
+    """Return the name of a run that has not ended, is not being deleted, and no operator works on."""
     world = history.world
     found = [
         str(run["metadata"]["name"])

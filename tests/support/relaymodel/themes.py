@@ -99,6 +99,6 @@ THEMES: Final = (
     _theme("evictions", "_work", plays=(scenes.has_a_standby,), **_STANDBY, maxConcurrentRuns=1),
     _theme("suspension, aborts", "_work", plays=(scenes.has_a_standby,), **_STANDBY),
     # objects of others that have the name of the next pod
-    _theme("strangers", "_squat"),
+    _theme("stolen names", "_squat"),
 )
 """The first one is a history about nothing in particular."""

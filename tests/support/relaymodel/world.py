@@ -17,7 +17,7 @@ from podrelay.local.memory_client import run
 from podrelay.operator.view import Settings
 from tests.support.modelapi import FINISHED, ModelApi
 from tests.support.relaymodel.nodes import Nodes
-from tests.support.relaymodel.operators import ERRORS, Operator, is_stranger
+from tests.support.relaymodel.operators import ERRORS, Operator, is_foreign_pod
 from tests.support.relaymodel.processes import Process
 from tests.support.relaymodel.promises import Promises
 
@@ -73,7 +73,7 @@ class World:
     def _admit(self, plural: str, body: dict[str, Any]) -> None:
         if (
             plural == "pods"
-            and not is_stranger(body)
+            and not is_foreign_pod(body)
             and body["metadata"]["ownerReferences"][0]["name"] in self.refused
         ):
             raise ApiError(403, "Forbidden", f"pods {body['metadata']['name']} is forbidden: exceeded quota: compute")
@@ -135,7 +135,7 @@ class World:
 
     def pods(self) -> list[dict[str, Any]]:
         """Return the pods of runs."""
-        return [pod for pod in self.api.find("pods") if not is_stranger(pod)]
+        return [pod for pod in self.api.find("pods") if not is_foreign_pod(pod)]
 
     def children(self, parent: str | None = None) -> list[dict[str, Any]]:
         """Return the unfinished children."""
@@ -220,9 +220,9 @@ class World:
             spec = {"containers": [{"name": "app", "image": "app:1"}]}
             run(self.api.create(PODS, NAMESPACE, {"metadata": {"name": pod}, "spec": spec}))
 
-    def remove_strangers(self) -> None:
+    def remove_foreign_pods(self) -> None:
         """The other users delete their pods."""
-        for pod in filter(is_stranger, self.api.find("pods")):
+        for pod in filter(is_foreign_pod, self.api.find("pods")):
             self.api.remove("pods", pod["metadata"]["name"])
 
     # --- operators --------------------------------------------------------------------------------------------------
@@ -396,7 +396,7 @@ class World:
             self.restart_operator(0)
             operator = self.operators[0]
         self.nodes.forgets_orphans = False
-        self.remove_strangers()
+        self.remove_foreign_pods()
         self.promises.settles_since = self.api.now
         for name in self.names:
             self.suspend(value=False, name=name)
