@@ -75,7 +75,7 @@ CORE: Final = (
     Mutant(
         "NextBeforeTheEnd",
         "operator/planner/planner.py",
-        "if attempt.has_ended or object_rules.hooks_follow(following.status):",
+        "if attempt.has_ended or object_rules.hooks_follow(following.status) or _is_succeeded(view, attempt):",
         "if True:",
     ),
     Mutant(
@@ -104,11 +104,20 @@ CORE: Final = (
     Mutant(
         "AbortLosesToDone",
         "operator/planner/planner.py",
-        "    if view.run.spec.abort is not None:\n        return aborts.abort(view, attempt, view.run.spec.abort.message)\n"
-        "    if record is not None and record.response is not None:\n",
-        "    if view.run.spec.abort is not None and (record is None or record.response is None):\n"
-        "        return aborts.abort(view, attempt, view.run.spec.abort.message)\n"
-        "    if record is not None and record.response is not None:\n",
+        "if view.run.spec.abort is not None and not _is_succeeded(view, attempt):",
+        "if view.run.spec.abort is not None and (record is None or record.response is None):",
+    ),
+    Mutant(
+        "AbortedWithAnUnseenPod",
+        "operator/planner/planner.py",
+        "    return (_unseen_successor(view, attempt) if is_end else None) or following\n",
+        "    return following\n",
+    ),
+    Mutant(
+        "AbortEndsAnEarlierPod",
+        "operator/planner/planner.py",
+        "if view.run.spec.abort is not None and not _is_succeeded(view, attempt):",
+        "if view.run.spec.abort is not None:",
     ),
     Mutant(
         "DeletedRunIsLeftToRun",
@@ -156,13 +165,13 @@ CORE: Final = (
     Mutant(
         "VerdictFromLaterRead",
         "operator/planner/due_pod.py",
-        "return _is_there(view, names.pod_name(view.run.metadata.name, target.iteration, target.try_ + 1))",
+        "return is_there(view, names.pod_name(view.run.metadata.name, target.iteration, target.try_ + 1))",
         "return False",
     ),
     Mutant(
         "RetriedUntilTheDefinitionChanges",
         "operator/planner/due_pod.py",
-        "return _is_there(view, names.pod_name(view.run.metadata.name, *object_rules.due_try(status)))",
+        "return is_there(view, names.pod_name(view.run.metadata.name, *object_rules.due_try(status)))",
         "return False",
     ),
     Mutant(
@@ -238,14 +247,14 @@ CORE: Final = (
     Mutant(
         "OneDisruptionTooMany",
         "operator/planner/planner.py",
-        "if status.disruptions >= allowed:",
-        "if status.disruptions > allowed:",
+        "if status.disruptions >= allowed and not is_replaced:",
+        "if status.disruptions > allowed and not is_replaced:",
     ),
     Mutant(
         "OneDisruptionTooFew",
         "operator/planner/planner.py",
-        "if status.disruptions >= allowed:",
-        "if status.disruptions + 1 >= allowed + 1 or allowed == 1:",
+        "if status.disruptions >= allowed and not is_replaced:",
+        "if (status.disruptions >= allowed or allowed == 1) and not is_replaced:",
     ),
     Mutant("StateDropped", "operator/planner/due_pod.py", "state=status.last_record,", "state=None,"),
     Mutant(
@@ -408,11 +417,10 @@ CORE: Final = (
     ),
     # --- the runner
     Mutant(
-        "FenceWithoutRecord",
-        "runner/fence.py",
-        '    if record is not None and record.get("podUID") != me.pod_uid:\n        return "another pod of this name has run before"\n'
-        "    if record is not None:\n        return",
-        "    if False:\n        return",
+        "HooksOfAFormerRun",
+        "runner/hooks.py",
+        'if run is None or run["metadata"]["uid"] != me.run_uid:\n            return None\n',
+        "if run is None:\n            return None\n",
     ),
     Mutant("FenceAfterTheEnd", "runner/fence.py", 'if status.get("phase") in FINISHED:', "if False:"),
     Mutant(
@@ -441,10 +449,10 @@ CORE: Final = (
         "elif pod is not None:",
     ),
     Mutant(
-        "ReleasedBeforeTheEnd",
-        "operator/planner/planner.py",
-        "    if attempt.has_ended or object_rules.hooks_follow(following.status):\n",
-        "    if True:\n",
+        "QuietWithThreads",
+        "runner/record.py",
+        'if self.is_quiet and response["status"] == "continue":',
+        'if response["status"] == "continue":',
     ),
     Mutant(
         "ReleasedWhileThreadsRun",

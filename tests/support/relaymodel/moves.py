@@ -45,8 +45,9 @@ TROUBLES: Final = (
     "refusals",  # of pods, by admission
     "lost state",
     "slow nodes",  # which report the end of a pod after that of its container
+    "stolen names",  # pods of others with the names of the relay's pods
 )
-"""Each history has some of these; half of the histories are about a theme, which adds what it needs."""
+"""Each history has some of these; two thirds of the histories are about a theme, which adds what it needs."""
 _HANDOVERS: Final[list[dict[str, Any]]] = [
     {},
     {"handover": "AfterEnd"},
@@ -106,6 +107,10 @@ class History:
         yield from self._quiet()
         yield from self._of_containers()
         yield from self._of_requests()
+        if self.theme.scenes:
+            yield 12, self._scene
+        if any(self.world.children(name) for name in self.world.names):
+            yield 2, self._end_child
         for trouble in sorted(self.troubles):
             yield from self._of_trouble(trouble)
 
@@ -162,7 +167,8 @@ class History:
         if any(not p.runs_user_code for p in processes):
             yield 10, self._exit
 
-    def _one(self, how: int, wanted: Callable[[Process], bool]) -> Process | None:
+    def one(self, how: int, wanted: Callable[[Process], bool]) -> Process | None:
+        """Return a container that runs on a node that is not lost."""
         lost = self.world.nodes.is_lost
         found = [p for p in self.world.processes.values() if not p.has_ended and not lost(p) and wanted(p)]
         return found[how % len(found)] if found else None
@@ -175,45 +181,55 @@ class History:
             self.world.start(names[how // 4 % len(names)])
 
     def _look_again(self, how: int) -> None:
-        process = self._one(how, lambda p: p.waits_for_release)
+        process = self.one(how, lambda p: p.waits_for_release)
         if process is not None:
             self.world.look_again(process)
 
     def _claim(self, how: int) -> None:
-        process = self._one(how, lambda p: p.has_looked and not p.has_begun)
+        process = self.one(how, lambda p: p.has_looked and not p.has_begun)
         if process is not None:
             self.world.run_user_code(process)
 
     def _answer(self, how: int) -> None:
-        process = self._one(how // 32, lambda p: p.runs_user_code and not p.is_stuck)
+        process = self.one(how // 32, lambda p: p.runs_user_code and not p.is_stuck)
         if process is not None:
             process.leaves_threads = how % 64 >= 32
             self.world.answer(process.uid, ANSWERS[how % 16 % len(ANSWERS)], loses_reply=how % 32 >= 24)
 
     def _beat(self, how: int) -> None:
-        process = self._one(how, lambda p: p.runs_user_code and not p.is_stuck)
+        process = self.one(how, lambda p: p.runs_user_code and not p.is_stuck)
         if process is not None:
             self.world.beat(process.uid)
 
     def _get_stuck(self, how: int) -> None:
-        process = self._one(how, lambda p: p.runs_user_code)
+        process = self.one(how, lambda p: p.runs_user_code)
         if process is not None:
             process.is_stuck = True
 
     def _checkpoint(self, how: int) -> None:
-        process = self._one(how, lambda p: p.runs_user_code and not p.is_stuck)
+        process = self.one(how, lambda p: p.runs_user_code and not p.is_stuck)
         if process is not None:
             self.world.checkpoint(process.uid)
 
     def _hook(self, how: int) -> None:
-        process = self._one(how // 4, lambda p: bool(p.waits_for_end or p.only_hooks or p.calls))
+        process = self.one(how // 4, lambda p: bool(p.waits_for_end or p.only_hooks or p.calls))
         if process is not None:
             self.world.call_hook(process.uid, loses_reply=how % 4 == 3)
 
     def _exit(self, how: int) -> None:
-        process = self._one(how, lambda p: not p.runs_user_code)
+        process = self.one(how, lambda p: not p.runs_user_code)
         if process is not None:
             self.world.nodes.exit(process, 0, is_slow="slow nodes" in self.troubles and how % 2 == 1)
+
+    def _scene(self, how: int) -> None:
+        scene = self.theme.scenes[how % len(self.theme.scenes)]
+        self.log.append(scene.__name__)
+        scene(self, how // len(self.theme.scenes))
+
+    def _end_child(self, how: int) -> None:
+        parents = [name for name in self.world.names if self.world.children(name)]
+        if parents:
+            self.world.end_child(how // 4, parents[how // 4 % len(parents)], by_deletion=how % 4 == 3)
 
     # --- requests -------------------------------------------------------------------------------------------------
 
@@ -297,6 +313,9 @@ class History:
                 yield 2, self._lose_state
             case "slow nodes":
                 yield 2, self._report_ends
+            case "stolen names":
+                yield 3, self._squat
+                yield 1, self._leave
 
     def _name(self, how: int) -> str:
         pods = sorted(self.world.pods(), key=lambda pod: pod["metadata"]["creationTimestamp"])
@@ -318,7 +337,7 @@ class History:
         self._operator(how // 4).step(self._key(how // 8), ["inside"] if how % 32 == 28 else holds)
 
     def _crash(self, how: int) -> None:
-        process = self._one(how // 8, lambda _: True)
+        process = self.one(how // 8, lambda _: True)
         if process is not None:
             # A program without the SDK may end like this, too, without an answer.
             code = 0 if process.by_message and how % 8 > 4 else 137 if how % 2 else 1
@@ -414,11 +433,17 @@ class History:
     def _report_ends(self, _how: int) -> None:
         self.world.nodes.report_ends()
 
+    def _squat(self, how: int) -> None:
+        self.world.squat(self._run(how))
+
+    def _leave(self, _how: int) -> None:
+        self.world.remove_foreign_pods()
+
 
 def begin(choices: Bytes, runs: int = 2, *, always_limited: bool = False) -> History:
     """Create a world, and choose its troubles."""
-    chosen = choices.next() % (2 * len(THEMES))
-    theme = THEMES[max(0, chosen - len(THEMES))]
+    quiet = len(THEMES) // 2
+    theme = THEMES[max(0, choices.next() % (quiet + len(THEMES)) - quiet)]
     most = 5 if theme is THEMES[0] else 2
     troubles = theme.troubles | {choices.pick(TROUBLES) for _ in range(choices.next() % (most + 1))}
     chosen_reporting = "TerminationMessage" if choices.next() % 3 == 2 else "API"

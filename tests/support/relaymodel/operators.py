@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from podrelay.api import names
 from podrelay.kube.errors import ApiError, TransportError
 from podrelay.kube.resources import Key
 from podrelay.local.memory_client import run
@@ -29,6 +30,15 @@ KINDS: dict[str, Any] = {
     "tasksignals": TaskSignal,
 }
 ERRORS = (ApiError, TransportError, TimeoutError)
+
+
+def is_foreign_pod(pod: dict[str, Any]) -> bool:
+    """Return whether a pod has no label of Podrelay, so that no operator watches it."""
+    return names.LABEL_RUN not in (pod["metadata"].get("labels") or {})
+
+
+def _is_watched(plural: str, obj: dict[str, Any]) -> bool:
+    return plural != "pods" or not is_foreign_pod(obj)
 
 
 class Operator:
@@ -103,7 +113,7 @@ class Operator:
 
     def relist(self) -> None:
         for plural in KINDS:
-            objects = [self._decoded(plural, obj) for obj in self.api.find(plural)]
+            objects = [self._decoded(plural, obj) for obj in self.api.find(plural) if _is_watched(plural, obj)]
             self._collection(plural).replace(objects, str(self.api.version))
             self.seen[plural] = len(self.api.events)
 
@@ -127,6 +137,8 @@ class Operator:
                 self._take(*event[:3])
 
     def _take(self, plural: str, event: str, obj: dict[str, Any]) -> None:
+        if not _is_watched(plural, obj):
+            return
         converted = self._decoded(plural, obj)
         collection = self._collection(plural)
         (collection.remove if event == "DELETED" else collection.apply)(converted)

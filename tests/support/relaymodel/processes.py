@@ -19,6 +19,8 @@ from tests.support.modelapi import ModelApi
 
 TOKEN_SECONDS: Final = 10
 """How long the token of a pod stays valid after the pod is gone: the API server caches token reviews."""
+MOST_CONFLICTS: Final = 100
+"""More conflicts than all writers of a history can cause."""
 DELETED_TOKEN_SECONDS: Final = 60 + TOKEN_SECONDS
 """How long it stays valid after the deletion timestamp of a pod that a foreign finalizer keeps: a minute's leeway, see
 pkg/serviceaccount/claims.go of Kubernetes 1.35."""
@@ -33,6 +35,7 @@ class _PodClient:
         self.loses_next_answer = False
         """The next write takes effect, and is sent again because its response is lost."""
         self.has_paused = False
+        self._conflicts = 0
 
     def read(
         self, _namespace: str, plural: str, name: str, _deadline: object, _patience: float = 0.0
@@ -54,8 +57,10 @@ class _PodClient:
         self.has_paused = True
         return False
 
-    def wait_after_conflict(self, _answer: dict[str, Any], _deadline: object) -> None:
-        pass
+    def wait_after_conflict(self, answer: dict[str, Any], _deadline: object) -> None:
+        self._conflicts += 1
+        if self._conflicts > MOST_CONFLICTS:
+            raise RuntimeError(f"the runner repeats a request that is refused each time: {answer.get('message')}")
 
     def another(self) -> "_PodClient":
         return self

@@ -6,12 +6,14 @@ Each broken promise becomes a line of `Promises.violations`.
 import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from podrelay.api import hooks as hook_names
 from podrelay.api import names
 from tests.support.modelapi import FINISHED
+from tests.support.relaymodel.operators import is_foreign_pod
+from tests.support.relaymodel.pod_promises import LONGEST_PAUSE, PodPromises
 from tests.support.relaymodel.processes import Process, has_token
 
 if TYPE_CHECKING:
@@ -72,6 +74,9 @@ class Promises:
         self._retries: tuple[int, int] = (0, 0)
         self._max_iterations = 0
         self._causes: set[str] = set()
+        self._pods = PodPromises(world, self._break)
+        self.settles_since: datetime | None = None
+        """Since when all operators see everything, and there are no faults."""
 
     def _break(self, words: str) -> None:
         self.violations.append(words)
@@ -91,10 +96,13 @@ class Promises:
                     self._see_run(event, obj)
                 case "taskdefinitions":
                     self._see_definition(obj)
-                case "pods":
+                    self._pods.see_definition(obj)
+                case "pods" if not is_foreign_pod(obj):
                     self._see_pod(event, obj)
+                    self._pods.see_pod(event, obj)
                 case "taskiterations":
                     self._see_record(event, obj)
+                    self._pods.see_record(event, obj)
         self._seen = len(events)
 
     def _see_definition(self, obj: dict[str, Any]) -> None:
@@ -112,6 +120,7 @@ class Promises:
 
     def _see_run(self, event: str, obj: dict[str, Any]) -> None:
         uid, name, status = obj["metadata"]["uid"], obj["metadata"]["name"], obj.get("status") or {}
+        self._pods.see_status(status)
         self._inputs.setdefault(uid, obj["spec"].get("input") or {})
         self._names[uid] = name
         before = self._ends.get(uid)
@@ -161,6 +170,10 @@ class Promises:
         is_valid = self._inputs[uid].get("valid", True) or "inputSchema" not in self._world.definition
         if (reason == "InvalidInput") == is_valid and (reason == "InvalidInput" or status.get("iterations")):
             self._break(f"{name} ended as {reason}, its input is {'valid' if is_valid else 'invalid'}")
+        since = self.settles_since
+        is_sure = since is not None and self._world.api.now > since + LONGEST_PAUSE
+        if reason == "NameTaken" and is_sure and self._pods.is_name_free(name, uid):
+            self._break(f"{name} ends as NameTaken, and the name of its pod is free")
         if reason == "StateLost" and uid not in self.lost_state:
             self._break(f"{name} ends as StateLost, but its state was not deleted")
         made = self._pods_of_last_iteration(uid, status)
@@ -298,6 +311,12 @@ class Promises:
         return [process for process in self._world.processes.values() if process.run_uid == uid]
 
     # --- reported by the world ------------------------------------------------------------------------------------
+
+    def see_look(self, process: Process) -> None:
+        """The runner of a pod has seen its run, and is going to run user code, or waits for its release."""
+        run = self._world.api.objects.get(("taskruns", process.run))
+        if not process.by_message and (run is None or run["metadata"]["uid"] != process.run_uid):
+            self._break(f"{process.pod} continues although its run was deleted")
 
     def see_start(self, process: Process) -> None:
         """A pod begins to run user code."""
@@ -466,9 +485,15 @@ class Promises:
 
     # --- the end --------------------------------------------------------------------------------------------------
 
+    def see_idle(self) -> None:
+        """The operator has seen everything, and has done everything that is due."""
+        self.look()
+        self._pods.see_idle()
+
     def see_standstill(self) -> None:
         """Nothing can happen before more time passes: a run may only wait for a slot if none is free."""
         world = self._world
+        self._see_waits()
         if not self.are_slots_certain or ("taskdefinitions", "work") not in world.api.objects:
             return
         queued = [run for run in world.runs() if (run.get("status") or {}).get("reason") == "Queued"]
@@ -487,6 +512,27 @@ class Promises:
             value = self._inputs[run["metadata"]["uid"]].get("customer")
             if len(holders) < limit and values[value] < self._limits["value"]:
                 self._break(f"{run['metadata']['name']} waits for a slot although {len(holders)} of {limit} are taken")
+
+    def _see_waits(self) -> None:
+        """A run does not wait for a pod that has ended, nor for children that have finished."""
+        world = self._world
+        for run in world.runs():
+            status, about = run.get("status") or {}, run["metadata"]
+            if status.get("phase") in FINISHED or "deletionTimestamp" in about or self._is_stalled(status):
+                continue
+            if status.get("reason") == "WaitingForChildren" and not world.children(about["name"]):
+                self._break(f"{about['name']} waits for children, and has none that is unfinished")
+            current = status.get("current") or {}
+            pod = world.api.objects.get(("pods", current.get("podName", "")))
+            is_there = pod is not None and pod["metadata"]["uid"] == current.get("podUID")
+            is_over = not is_there or (pod or {}).get("status", {}).get("phase") in {"Succeeded", "Failed"}
+            if current and is_over:
+                self._break(f"{about['name']} waits for {current['podName']}, which has ended")
+
+    @staticmethod
+    def _is_stalled(status: dict[str, Any]) -> bool:
+        conditions = status.get("conditions") or ()
+        return any(item["type"] == "Stalled" and item["status"] == "True" for item in conditions)
 
     def see_the_end(self, writes: int) -> None:
         """After the end, and some more time: nothing runs, no pods are left over, and nothing is written."""

@@ -160,7 +160,7 @@ class SignalHistory(History):
         self.lagging = [None, "pods", "taskiterations", "taskruns", "tasksignals", "tasksignals"][how % 6]
 
     def _answer(self, how: int) -> None:
-        process = self._one(how // 32, lambda p: p.runs_user_code and not p.is_stuck)
+        process = self.one(how // 32, lambda p: p.runs_user_code and not p.is_stuck)
         if process is not None:
             process.leaves_threads = how % 64 >= 32
             self.world.answer(process.uid, ANSWERS[how % 16 % len(ANSWERS)], loses_reply=how % 32 >= 24)

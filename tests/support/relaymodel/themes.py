@@ -2,6 +2,9 @@
 
 from typing import Any, Final, NamedTuple
 
+from tests.support.relaymodel import scenes
+from tests.support.relaymodel.scenes import Scene
+
 HOOKS: Final = ["onDone", "onError", "onAbort", "onMaxIterations"]
 FAVOUR: Final = 4
 """How much more often a favoured move is chosen."""
@@ -15,29 +18,47 @@ class Theme(NamedTuple):
         favours: the names of moves that are chosen more often.
         definition: fields of the definition.
         skew: seconds by which the clocks of the nodes are wrong; None: any.
+        scenes: what is played in it as a whole, see `scenes`.
     """
 
     troubles: frozenset[str] = frozenset()
     favours: frozenset[str] = frozenset()
     definition: dict[str, Any] = {}  # noqa: RUF012 - never changed
     skew: int | None = None
+    scenes: tuple[Scene, ...] = ()
 
 
-def _theme(troubles: str, favours: str, skew: int | None = None, **definition: Any) -> Theme:
+def _theme(
+    troubles: str, favours: str, skew: int | None = None, *, plays: tuple[Scene, ...] = (), **definition: Any
+) -> Theme:
     separate = frozenset(troubles.split(", ")) - {""}
-    return Theme(separate, frozenset(favours.split()), definition, skew)
+    return Theme(separate, frozenset(favours.split()), definition, skew, plays)
 
 
 _API: Final[dict[str, Any]] = {"reporting": "API"}
 _MESSAGE: Final[dict[str, Any]] = {"reporting": "TerminationMessage"}
+_STANDBY: Final[dict[str, Any]] = {
+    **_API,
+    "maxIterations": 3,
+    "standby": {"afterSeconds": 0},
+    "heartbeatTimeoutSeconds": 600,
+}
 _RETRIES: Final = {"limit": 2, "on": ["Error", "PodFailure", "Timeout"]}
 
 THEMES: Final = (
     Theme(),
     # a pod that was deleted by force is kept by a foreign finalizer, and its container continues to run
-    _theme("force, foreign finalizers, slow nodes", "_force_delete", **_API, disruptionRetries=3),
+    _theme(
+        "force, foreign finalizers, slow nodes",
+        "_force_delete",
+        plays=(scenes.is_left_behind,),
+        **_API,
+        disruptionRetries=3,
+    ),
     # the garbage collector removes the pods of a lost node, which comes back
-    _theme("nodes", "_lose_node _collect_pods _find_nodes", **_API, disruptionRetries=3),
+    _theme(
+        "nodes", "_lose_node _collect_pods _find_nodes", plays=(scenes.is_left_behind,), **_API, disruptionRetries=3
+    ),
     # the same, and the finalizer of another party keeps the pods
     _theme("nodes, foreign finalizers", "_hold_pod _lose_node _collect_pods", **_API, disruptionRetries=3),
     # heartbeats, by nodes whose clocks are late
@@ -47,7 +68,7 @@ THEMES: Final = (
     # a pod whose creation got no response, and a run that ends
     _theme("slow requests, aborts, lag", "_slow_step _lose _abort"),
     # each attempt continues from the newest checkpoint
-    _theme("crashes", "_checkpoint _crash", **_API, retry=_RETRIES, disruptionRetries=3),
+    _theme("crashes", "_checkpoint _crash", plays=(scenes.fails_again,), **_API, retry=_RETRIES, disruptionRetries=3),
     # two pods of the same name, one after the other
     _theme("force, second operator, slow requests", "_force_delete _second", **_API, disruptionRetries=3),
     # pods that start unclaimed: creations that got no response, and another leader soon after
@@ -64,5 +85,28 @@ THEMES: Final = (
     _theme("names again, slow requests, restarts", "_delete_run _create_again _lose"),
     # retries, while the definition changes
     _theme("definition changes, crashes, restarts", "_change_definition _crash", retry=_RETRIES),
+    # pods that other operators have not seen yet, or that are created too late
+    _theme("", "", plays=(scenes.ends_unseen, scenes.comes_late), disruptionRetries=3),
+    # the names and gates of pods that were deleted by force
+    _theme("", "", plays=(scenes.has_a_name_again,), **_API, disruptionRetries=3),
+    _theme("", "", plays=(scenes.opens_late,), **_MESSAGE, disruptionRetries=3),
+    # pods that do not start in time
+    _theme("slow nodes", "_start _advance", plays=(scenes.starts_too_late,), disruptionRetries=3),
+    # hooks whose outcomes are seen late, or that belong to another run
+    _theme(
+        "lag, names again",
+        "_answer _hook",
+        plays=(scenes.calls_hooks_unseen, scenes.calls_hooks_of_another_run),
+        **_API,
+        hooks=HOOKS,
+        disruptionRetries=3,
+    ),
+    # runs that wait for their children
+    _theme("lag", "_end_child", plays=(scenes.waits_for_children,), **_API, maxIterations=4),
+    # pods that wait for long until they are released
+    _theme("evictions", "_work", plays=(scenes.has_a_standby,), **_STANDBY, maxConcurrentRuns=1),
+    _theme("suspension, aborts", "_work", plays=(scenes.has_a_standby,), **_STANDBY),
+    # objects of others that have the name of the next pod
+    _theme("stolen names", "_squat"),
 )
 """The first one is a history about nothing in particular."""

@@ -11,14 +11,14 @@ from typing import Any
 
 from podrelay.api import names
 from podrelay.kube.errors import ApiError
-from podrelay.kube.resources import TASK_DEFINITIONS, TASK_RUNS, Key
+from podrelay.kube.resources import PODS, TASK_DEFINITIONS, TASK_RUNS, Key
 from podrelay.local import schema
 from podrelay.local.memory_client import run
 from podrelay.operator.view import Settings
 from tests.support.modelapi import FINISHED, ModelApi
 from tests.support.relaymodel.leases import check_deadline
 from tests.support.relaymodel.nodes import Nodes
-from tests.support.relaymodel.operators import ERRORS, Operator
+from tests.support.relaymodel.operators import ERRORS, Operator, is_foreign_pod
 from tests.support.relaymodel.processes import Process
 from tests.support.relaymodel.promises import Promises
 
@@ -73,9 +73,10 @@ class World:
         self.operators = [self._operator(led_since=EPOCH - timedelta(minutes=1))]
 
     def _admit(self, plural: str, body: dict[str, Any]) -> None:
-        if plural == "pods":
-            check_deadline(body, self.api.stamp or self.api.now)
-        if plural == "pods" and body["metadata"]["ownerReferences"][0]["name"] in self.refused:
+        if plural != "pods" or is_foreign_pod(body):
+            return
+        check_deadline(body, self.api.stamp or self.api.now)
+        if body["metadata"]["ownerReferences"][0]["name"] in self.refused:
             raise ApiError(403, "Forbidden", f"pods {body['metadata']['name']} is forbidden: exceeded quota: compute")
 
     # --- facts ------------------------------------------------------------------------------------------------------
@@ -134,7 +135,8 @@ class World:
         return [obj for obj in self.api.find("taskruns") if obj["metadata"]["name"] in self.names]
 
     def pods(self) -> list[dict[str, Any]]:
-        return self.api.find("pods")
+        """Return the pods of runs."""
+        return [pod for pod in self.api.find("pods") if not is_foreign_pod(pod)]
 
     def children(self, parent: str | None = None) -> list[dict[str, Any]]:
         """Return the unfinished children."""
@@ -202,13 +204,27 @@ class World:
         }
         run(self.api.create(TASK_RUNS, NAMESPACE, body))
 
-    def end_child(self, which: int, *, by_deletion: bool = False) -> None:
-        children = self.children()
+    def end_child(self, which: int, parent: str | None = None, *, by_deletion: bool = False) -> None:
+        children = self.children(parent)
         name = children[which % len(children)]["metadata"]["name"]
         if by_deletion:
             self.api.remove("taskruns", name)
         else:
             self.api.change("taskruns", name, {"status": {"phase": "Failed", "finishedAt": self.api.now.isoformat()}})
+
+    def squat(self, name: str) -> None:
+        """Another user creates a pod that has the name of the next pod of a run."""
+        status = self.status_of(name)
+        attempt = 1 + (status.get("attempts") or 0) + (status.get("disruptions") or 0)
+        pod = names.pod_name(name, names.iteration_of(status.get("lastRecord") or "") + 1, attempt)
+        if ("pods", pod) not in self.api.objects:
+            spec = {"containers": [{"name": "app", "image": "app:1"}]}
+            run(self.api.create(PODS, NAMESPACE, {"metadata": {"name": pod}, "spec": spec}))
+
+    def remove_foreign_pods(self) -> None:
+        """The other users delete their pods."""
+        for pod in filter(is_foreign_pod, self.api.find("pods")):
+            self.api.remove("pods", pod["metadata"]["name"])
 
     # --- operators --------------------------------------------------------------------------------------------------
 
@@ -271,13 +287,15 @@ class World:
     def begin(self, name: str) -> Process | None:
         """A node starts a pod's container, whose runner checks whether it may run."""
         process = self.nodes.start(name)
-        if process is not None and not process.look():
-            self.nodes.exit(process, names.EXIT_SUPERSEDED)
+        if process is not None:
+            self.look_again(process)
         return process
 
     def look_again(self, process: Process) -> None:
-        """The runner of a pod that was created ahead sees the current state of its run."""
-        if not process.look():
+        """The runner of a pod sees the current state of its run; one that was created ahead looks repeatedly."""
+        if process.look():
+            self.promises.see_look(process)
+        else:
             self.nodes.exit(process, names.EXIT_SUPERSEDED)
 
     def run_user_code(self, process: Process) -> None:
@@ -400,6 +418,8 @@ class World:
             self.restart_operator(0)
             operator = self.operators[0]
         self.nodes.forgets_orphans = False
+        self.remove_foreign_pods()
+        self.promises.settles_since = self.api.now
         for name in self.names:
             self.suspend(value=False, name=name)
         if ("taskdefinitions", DEFINITION) in self.api.objects and self.spec.get("suspend"):
@@ -414,7 +434,7 @@ class World:
             if not operator.work():
                 self.violations.append(f"the operator never becomes idle: {operator.marked}")
                 return
-            self.promises.look()
+            self.promises.see_idle()
             if self._all_have_ended():
                 break
             if self._something_happens(answer):
@@ -487,7 +507,8 @@ class World:
                 self.nodes.exit(process, 0)
             if self.api.version != before:
                 return True
-        if self.children():
-            self.end_child(0)
-            return True
+        for name in self.names:
+            if self.children(name):
+                self.end_child(0, name)
+                return True
         return False

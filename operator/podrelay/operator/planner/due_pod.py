@@ -91,7 +91,17 @@ def has_successor(view: View, target: Target) -> bool:
 
     An attempt that failed has a record of its failure before it is retried, and the status may lag behind both pods.
     """
-    return _is_there(view, names.pod_name(view.run.metadata.name, target.iteration, target.try_ + 1))
+    return is_there(view, names.pod_name(view.run.metadata.name, target.iteration, target.try_ + 1))
+
+
+def following_name(view: View, attempt: Attempt) -> str | None:
+    """Return the name of the pod that another operator may have created after `attempt`; None if none can follow it."""
+    response, target = attempt.record.response if attempt.record is not None else None, attempt.target
+    if response is None or response.status == "error":
+        return names.pod_name(view.run.metadata.name, target.iteration, target.try_ + 1)
+    if response.status == "continue":
+        return names.pod_name(view.run.metadata.name, target.iteration + 1, 1)
+    return None
 
 
 def is_made(view: View, status: TaskRunStatus) -> bool:
@@ -99,7 +109,7 @@ def is_made(view: View, status: TaskRunStatus) -> bool:
 
     The definition may have changed or been deleted since.
     """
-    return _is_there(view, names.pod_name(view.run.metadata.name, *object_rules.due_try(status)))
+    return is_there(view, names.pod_name(view.run.metadata.name, *object_rules.due_try(status)))
 
 
 def node_of(view: View, pod_name: str) -> str:
@@ -109,10 +119,11 @@ def node_of(view: View, pod_name: str) -> str:
 
 def is_taken(view: View, target: Target) -> bool:
     """Return whether a pod of the run has the name of `target`, so that no other operator can create another one."""
-    return _is_there(view, target.name)
+    return is_there(view, target.name)
 
 
-def _is_there(view: View, pod_name: str) -> bool:
+def is_there(view: View, pod_name: str) -> bool:
+    """Return whether a pod of the run has this name."""
     return any(pod.metadata.name == pod_name and view.owns(pod) for pod in view.pods)
 
 

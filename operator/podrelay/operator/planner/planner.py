@@ -160,6 +160,9 @@ def _with_descendants(view: View, following: Plan) -> Plan:
 
 def _deleted(view: View) -> Plan:
     """The run is being deleted, but a finalizer keeps it: start nothing new, and end what is running."""
+    holds_slot = any(view.owns(pod) and not pod.is_released for pod in view.pods)
+    if holds_slot and admission.lacks_value(view) and view.run.status.phase not in FINISHED:
+        return Plan(actions=(ReadInput(),))  # while its value is unknown, no run of its definition gets a slot
     actions, requeue = garbage_collection.end_all(view)
     if actions or view.run.status.phase in FINISHED:
         return Plan(actions, requeue_at=requeue)
@@ -172,6 +175,9 @@ def _deleted(view: View) -> Plan:
         message = "the TaskRun is being deleted; its pod must end first"
         status = statuses.show(view, view.run.status, phase, "Deleting", message)
         return Plan(status=status, requeue_at=requeue)
+    unseen = _unseen_successor(view, attempt) if attempt is not None else None
+    if unseen is not None:
+        return unseen
     if attempt is None and _may_exist(view, target):
         return Plan(actions=(ConfirmAbsent(target.name),))
     return statuses.finish(view, view.run.status, "Aborted", "Deleted", "the TaskRun was deleted before it finished")
@@ -186,8 +192,8 @@ def _hold(view: View, attempt: Attempt) -> Plan:
     consume = _signals_of(view, attempt)
     if consume is not None:
         return Plan(actions=(consume,))
-    if view.run.spec.abort is not None:
-        return aborts.abort(view, attempt, view.run.spec.abort.message)
+    if view.run.spec.abort is not None and not _is_succeeded(view, attempt):
+        return _abort(view, attempt, view.run.spec.abort.message)
     if record is not None and record.response is not None:
         if not due_pod.is_known_to_have_been(view, attempt):
             return _foreign_record(view, attempt)
@@ -205,6 +211,35 @@ def _hold(view: View, attempt: Attempt) -> Plan:
     return _pending(view, attempt, pod)
 
 
+def _abort(view: View, attempt: Attempt, message: str | None) -> Plan:
+    """Abort the run, once it is certain that no other operator has created the pod after `attempt`."""
+    following = aborts.abort(view, attempt, message)
+    status = following.status
+    # A pod that a live read has just found, on a lost node, has none after it.
+    is_end = status is not None and status.phase in FINISHED and status.reason != "NodeLost"
+    is_end |= any(isinstance(action, WriteRecord) for action in following.actions)
+    return (_unseen_successor(view, attempt) if is_end else None) or following
+
+
+def _is_succeeded(view: View, attempt: Attempt) -> bool:
+    """Return whether the pod after `attempt` exists: it may work, and an abort has to end that one.
+
+    It was created after the end of `attempt`, which may not have been seen yet, unless it was created ahead.
+    """
+    name = due_pod.following_name(view, attempt)
+    return any(
+        pod.metadata.name == name and view.owns(pod) and pod.metadata.annotations.after is None for pod in view.pods
+    )
+
+
+def _unseen_successor(view: View, attempt: Attempt) -> Plan | None:
+    """Return the live read that shows whether another operator has created the pod after `attempt`; None if known."""
+    name = due_pod.following_name(view, attempt)
+    if name is None or view.absent == name or due_pod.is_there(view, name):
+        return None
+    return Plan(actions=(ConfirmAbsent(name),))
+
+
 def _signals_of(view: View, attempt: Attempt) -> ConsumeSignals | None:
     """Return the action that marks the signals that the answer of `attempt` has consumed; None if nothing is left."""
     if attempt.record is None or not due_pod.is_known_to_have_been(view, attempt):
@@ -216,7 +251,7 @@ def _answered(view: View, attempt: Attempt, record: Record) -> Plan:
     following = answers.apply_answer(view, attempt, record)
     if ahead.may_release(view, attempt, record, following):
         return following
-    if attempt.has_ended or object_rules.hooks_follow(following.status):
+    if attempt.has_ended or object_rules.hooks_follow(following.status) or _is_succeeded(view, attempt):
         return following  # a pod that has to call hooks waits for the final phase before it does so
     assert attempt.pod is not None  # noqa: S101 - a pod that is gone has ended
     create = ahead.next_after_answer(view, attempt, record, following)
@@ -407,11 +442,12 @@ def _shown_problem(status: TaskRunStatus) -> failures.Problem | None:
 def _disrupted(view: View, attempt: Attempt, message: str, not_before: datetime) -> Plan:
     """The cluster, not the task, ended the pod: repeat the iteration, without counting a failed attempt."""
     status = view.run.status
-    if view.definition is None:
+    is_replaced = due_pod.has_successor(view, attempt.target)  # then the definition may have changed since
+    if view.definition is None and not is_replaced:
         return statuses.definition_gone(view, message)
-    allowed = view.definition.spec.disruption_retries
+    allowed = view.definition.spec.disruption_retries if view.definition is not None else 0
     recent = statuses.remember(status, attempt, "disrupted", message, view.now)
-    if status.disruptions >= allowed:
+    if status.disruptions >= allowed and not is_replaced:
         failed = f"{message}; this iteration lost {status.disruptions + 1} pods, and disruptionRetries allows {allowed}"
         status = status.changed(recent_iterations=recent)
         return statuses.finish(view, status, "Failed", "Disrupted", failed, error=TaskError(failed, "Disrupted"))

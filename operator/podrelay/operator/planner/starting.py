@@ -124,7 +124,7 @@ def _obstructed(view: View, status: TaskRunStatus, target: Target) -> Plan | Non
 def _take_turn(view: View, status: TaskRunStatus, target: Target, pod: Pod | None) -> Plan:
     """Create the pod, or release the one that was created ahead, if no answer is missing and the limits allow it."""
     if pod is not None:
-        return Plan(status=statuses.running(view, status, target, pod))
+        return _until_it_is_gone(view, status, pod) or Plan(status=statuses.running(view, status, target, pod))
     unconfirmed = due_pod.unconfirmed_attempt(view, target)
     if unconfirmed is not None:
         return Plan(actions=(ReadRecord(unconfirmed),))
@@ -133,6 +133,20 @@ def _take_turn(view: View, status: TaskRunStatus, target: Target, pod: Pod | Non
     near = due_pod.node_of(view, target.state) if target.try_ == 1 and target.state is not None else ""
     is_alone = view.creates_alone and object_rules.reports_by_message(view.definition)
     return Plan(actions=(CreatePod(msgspec.structs.replace(target, near=near), may_start_unclaimed=is_alone),))
+
+
+def _until_it_is_gone(view: View, status: TaskRunStatus, pod: Pod) -> Plan | None:
+    """Wait for the end of a pod that was deleted while it was held back, because the run waited; None if it may work.
+
+    Then another pod gets its name. If it does not end in time, it becomes the current pod, and is replaced like one.
+    """
+    deleted = pod.metadata.deletion_timestamp
+    overdue = deleted + _POD_ENDS if deleted is not None else view.now
+    if view.now >= overdue or not pod.is_held:
+        return None
+    message = f"pod {pod.metadata.name}, which was deleted before its turn, must end first"
+    waiting = statuses.wait(view, status, _reason_of_wait(status), message, None)
+    return Plan(status=waiting.status, requeue_at=overdue, keeps_slot=True)
 
 
 def _held_by_parent_or_children(view: View, status: TaskRunStatus, target: Target) -> Plan | None:

@@ -226,6 +226,20 @@ def test_a_deleted_standby_is_released_as_soon_as_it_has_ended(was_on_a_node: bo
     assert ReleasePod(ended) in planner.plan(known).actions
 
 
+def test_a_standby_that_was_deleted_is_not_released_but_replaced_under_its_name() -> None:
+    deleted = next_pod(about={"deletionTimestamp": later(30), "finalizers": [names.ANSWER_FINALIZER]}, state=running())
+    status = {**WORKING, "reason": "Waiting", "lastRecord": "words-i1", "nextIterationAt": NOW}
+    known = view(task_run(status), task_definition(**STANDBY), pods=(deleted,), records=answered())
+
+    waits = planner.plan(known)
+    assert waits.status is not None
+    assert (waits.status.reason, waits.status.current, waits.requeue_at) == ("Waiting", None, later(90))
+    assert created(planner.plan(replace(known, pods=()))).target.name == "words-i2"
+    late = planner.plan(replace(known, now=later(90))).status
+    assert late is not None
+    assert late.current is not None, "its node may be lost"
+
+
 def test_a_standby_is_deleted_at_the_end() -> None:
     status = {**WORKING, "phase": "Succeeded", "reason": "Done", "finishedAt": NOW, "current": current()}
     known = view(task_run(status), task_definition(**STANDBY), pods=(next_pod(),), records=answered({"status": "done"}))

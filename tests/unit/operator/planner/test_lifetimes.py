@@ -7,7 +7,7 @@ import pytest
 
 from podrelay.api import names
 from podrelay.operator.objects import TaskRun
-from podrelay.operator.plan import AnnotateRun, ConfirmAbsent, CreatePod, DeletePod, EndPod, Plan
+from podrelay.operator.plan import AnnotateRun, ConfirmAbsent, CreatePod, DeletePod, EndPod, Plan, ReadInput
 from podrelay.operator.view import Gone
 from tests.unit.operator.builders import (
     NOW,
@@ -66,7 +66,19 @@ def test_it_shows_that_its_pod_must_end() -> None:
 def test_it_finishes_when_its_pod_has_ended(spec: dict[str, Any]) -> None:
     ended = pod(state=terminated(143), phase="Failed")
 
-    assert phase_and_reason(plan(view(deleted(RUNNING, **spec), pods=(ended,)), NOW)) == ("Aborted", "Deleted")
+    sure = view(deleted(RUNNING, **spec), pods=(ended,), absent="words-i1t2")
+
+    assert phase_and_reason(plan(sure, NOW)) == ("Aborted", "Deleted")
+
+
+def test_the_value_of_its_limit_is_read_while_its_pod_works() -> None:
+    """An operator that has restarted may not know it, and would give no run of the definition a slot."""
+    working = pod(state=running(), phase="Running")
+    limited = task_definition(concurrency={"key": "customer", "limit": 1})
+
+    assert action(plan(view(deleted(RUNNING), limited, pods=(working,)), NOW)) == ReadInput()
+    known = view(deleted({**RUNNING, "concurrencyKey": '"c1"'}), limited, pods=(working,))
+    assert action(plan(known, NOW)) == EndPod(working)
 
 
 def test_it_starts_nothing() -> None:

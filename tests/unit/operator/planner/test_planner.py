@@ -12,6 +12,7 @@ from podrelay.operator.objects import Record, TaskDefinition, TaskRunStatus
 from podrelay.operator.plan import (
     Action,
     ClaimRecord,
+    ConfirmAbsent,
     ConfirmGone,
     ConfirmLost,
     CreatePod,
@@ -774,7 +775,7 @@ def test_an_aborted_run_is_aborted_regardless_of_its_pods_answer() -> None:
 
 def test_the_unseen_record_of_an_aborted_pod_is_read_before_the_run_finishes() -> None:
     """Its end may be seen before its claim and its answer, because pods and records have separate watches."""
-    died = view(task_run(RUNNING, abort={"message": "enough"}), pods=(ended_pod(code=143),))
+    died = view(task_run(RUNNING, abort={"message": "enough"}), pods=(ended_pod(code=143),), absent="words-i1t2")
 
     action = action_of(plan(died, NOW))
 
@@ -783,12 +784,54 @@ def test_the_unseen_record_of_an_aborted_pod_is_read_before_the_run_finishes() -
 
 
 def test_an_aborted_pod_without_an_answer_gets_one_written() -> None:
-    died = view(task_run(RUNNING, abort={"message": "enough"}), pods=(ended_pod(code=143),), records=(record(),))
+    run = task_run(RUNNING, abort={"message": "enough"})
+    died = view(run, pods=(ended_pod(code=143),), records=(record(),), absent="words-i1t2")
 
     action = action_of(plan(died, NOW))
 
     assert isinstance(action, WriteRecord)
     assert (action.response.status, action.response.message, action.cause) == ("aborted", "enough", None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "following"),
+    [
+        ({"status": "error", "error": {"message": "no luck"}}, "words-i1t2"),
+        ({"status": "continue", "input": {}}, "words-i2"),
+        (None, "words-i1t2"),
+    ],
+)
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_a_run_ends_only_when_no_other_operator_has_created_the_pod_after_the_last_one(
+    answer: dict[str, Any] | None, following: str, is_deleted: bool
+) -> None:
+    run = task_run(RUNNING, abort={"message": "enough"})
+    if is_deleted:
+        run = replace(run, metadata=replace(run.metadata, deletion_timestamp=NOW))
+    unseen = view(run, pods=(ended_pod(code=1),), records=(record(response=answer),))
+
+    assert action_of(plan(unseen, NOW)) == ConfirmAbsent(following)
+    sure = plan(replace(unseen, absent=following), NOW)
+    if answer is None and not is_deleted:
+        assert isinstance(action_of(sure), WriteRecord)
+    else:
+        assert status_of(sure).phase == "Aborted"
+
+
+def test_an_abort_ends_the_pod_that_has_been_created_since() -> None:
+    failed = record(response={"status": "error", "error": {"message": "no luck"}})
+    next_one = pod("words-i1t2", state=running(), phase="Running")
+    retried = task_definition(retry={"limit": 2, "on": ["Error"]})
+    run = task_run(RUNNING, abort={"message": "enough"})
+
+    following = plan(view(run, retried, pods=(ended_pod(code=1), next_one), records=(failed,)), NOW)
+
+    current = status_of(following).current
+    assert current is not None
+    assert current.pod_name == "words-i1t2"
+    noted = task_run(msgspec.to_builtins(status_of(following)), abort={"message": "enough"})
+    ends = plan(view(noted, retried, pods=(ended_pod(code=1), next_one), records=(failed,)), NOW)
+    assert action_of(ends) == EndPod(next_one)
 
 
 def test_an_iteration_times_out_after_the_start_of_its_container() -> None:
@@ -959,7 +1002,8 @@ def test_a_pod_with_a_successor_was_disrupted_regardless_of_later_facts(is_gone:
 def test_an_aborted_pod_that_reports_by_message_gets_a_record_with_its_output() -> None:
     ended = by_message(message='{"status":"aborted","output":{"rows":3}}')
 
-    action = action_of(plan(view(task_run(RUNNING, abort={"message": "enough"}), pods=(ended,)), NOW))
+    run = task_run(RUNNING, abort={"message": "enough"})
+    action = action_of(plan(view(run, pods=(ended,), absent="words-i1t2"), NOW))
 
     assert isinstance(action, WriteRecord)
     assert (action.response.status, action.response.message) == ("aborted", "enough")
@@ -976,7 +1020,8 @@ def test_a_record_that_is_refused_is_shown_and_ends_the_run_in_time(aborted: boo
     pods = (ended_pod(code=137),)
 
     def at(seconds: float, status: Any = RUNNING, refusal: Refusal | None = refusal) -> Plan:
-        return plan(view(task_run(status, **abort), pods=pods, records=(record(),), refusal=refusal), later(seconds))
+        run = task_run(status, **abort)
+        return plan(view(run, pods=pods, records=(record(),), refusal=refusal, absent="words-i1t2"), later(seconds))
 
     stalled = status_of(at(1))
     assert (stalled.phase, stalled.reason, stalled.message) == ("Running", "RecordRefused", "no records on Sundays")
