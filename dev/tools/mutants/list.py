@@ -490,6 +490,44 @@ CORE: Final = (
         "    if spare:\n",
         "    if False:\n",
     ),
+    # --- pods that start unclaimed
+    Mutant(
+        "AloneFromTheBeginning",
+        "operator/cache/creations.py",
+        "        if self._term is None or self._seconds_left(run) > 0:\n            return False\n"
+        "        return self._is_younger(run) or run.metadata.uid in self._proven\n",
+        "        return self._term is not None\n",
+    ),
+    Mutant(
+        "AloneWithoutProof",
+        "operator/cache/creations.py",
+        "        return self._is_younger(run) or run.metadata.uid in self._proven\n",
+        "        return True\n",
+    ),
+    Mutant(
+        "UnansweredForgotten",
+        "operator/executor/pods.py",
+        "                self._store.creations.unanswered(view.run)\n",
+        "                pass\n",
+    ),
+    Mutant(
+        "NamesBecomeFreeAtOnce",
+        "operator/planner/late_creations.py",
+        "return _future(view) if pod.reports_by_message else None",
+        "return None",
+    ),
+    Mutant(
+        "EndsBeforeItsLatePod",
+        "operator/planner/late_creations.py",
+        "return _future(view) if by_message else None",
+        "return None",
+    ),
+    Mutant(
+        "NeverClaimed",
+        "operator/planner/coalescing.py",
+        "    if not _may_be_unnamed(pod) or _is_named(view.run.status, pod):\n        return False\n",
+        "    return False\n",
+    ),
 )
 
 OTHERS: Final = (

@@ -25,77 +25,77 @@ _STEPS: Final = 6
 
 def ends_unseen(history: "History", how: int) -> None:
     """A pod begins to work; another operator, which has not seen it, ends the run."""
-    world, name = history.world, _unfinished(history, how)
+    world, name = history.world, unfinished(history, how)
     first, second = _two_operators(history)
-    if name is None or not _reach(first, _key(name), CreatePod, ["after"]):
+    if name is None or not reach(first, key_of(name), CreatePod, ["after"]):
         return
-    _start_all(history, name)
+    start_all(history, name)
     if how % 4 == 0:
         world.delete_run(name, is_held=True)
     else:
         world.abort(name)
-    _steps(second, _key(name), "pods", *(["taskiterations"] if how % 2 else []))
+    steps(second, key_of(name), "pods", *(["taskiterations"] if how % 2 else []))
 
 
 def comes_late(history: "History", how: int) -> None:
     """A pod is created after the end of its run, or after the run was replaced by another one of the same name."""
-    world, name = history.world, _unfinished(history, how)
+    world, name = history.world, unfinished(history, how)
     first, second = _two_operators(history)
-    if name is None or not _reach(first, _key(name), CreatePod, ["before"]):
+    if name is None or not reach(first, key_of(name), CreatePod, ["before"]):
         return
     if how % 2:
         world.delete_run(name, is_held=True)
-        _steps(second, _key(name))
+        steps(second, key_of(name))
     else:
         world.delete_run(name)
         world.create_run(name)
-    _deliver(first, _key(name))
-    _start_all(history, name)
+    _deliver(first, key_of(name))
+    start_all(history, name)
 
 
 def has_a_name_again(history: "History", how: int) -> None:
     """A pod is deleted by force after it began, and an operator that knows nothing of it creates another one."""
-    world, name = history.world, _unfinished(history, how)
+    world, name = history.world, unfinished(history, how)
     first, second = _two_operators(history)
-    if name is None or _current(history, name) is not None or not _reach(second, _key(name), CreatePod, ["before"]):
+    if name is None or _current(history, name) is not None or not reach(second, key_of(name), CreatePod, ["before"]):
         return
-    if not _reach(first, _key(name), CreatePod, []):
+    if not reach(first, key_of(name), CreatePod, []):
         return
     claims_late = how % 4 == 0
-    _start_all(history, name, may_claim=not claims_late)
-    old = _working(history, name)
+    start_all(history, name, may_claim=not claims_late)
+    old = working(history, name)
     if old is None:
         return
     world.force_delete(old.pod)
-    _steps(first, _key(name), until=lambda: ("pods", old.pod) not in world.api.objects)
-    _deliver(second, _key(name))
+    steps(first, key_of(name), until=lambda: ("pods", old.pod) not in world.api.objects)
+    _deliver(second, key_of(name))
     second.see_all("taskiterations")
-    second.step(_key(name))  # writes the status
-    _start_all(history, name, may_claim=not claims_late)
+    second.step(key_of(name))  # writes the status
+    start_all(history, name, may_claim=not claims_late)
     for process in (old, *world.processes.values()):
         if process.run == name and process.has_looked and not process.has_begun:
             world.run_user_code(process)
-    _steps(second, _key(name), *(["taskiterations"] if how % 8 < 4 else []))
+    steps(second, key_of(name), *(["taskiterations"] if how % 8 < 4 else []))
 
 
 def opens_late(history: "History", how: int) -> None:
     """The gate of a pod is opened by a late request, when another pod has the name."""
-    world, name = history.world, _unfinished(history, how)
+    world, name = history.world, unfinished(history, how)
     first, second = _two_operators(history)
-    if name is None or _current(history, name) is not None or not _reach(second, _key(name), CreatePod, ["before"]):
+    if name is None or _current(history, name) is not None or not reach(second, key_of(name), CreatePod, ["before"]):
         return
-    if not _reach(first, _key(name), CreatePod, []) or not _reach(first, _key(name), OpenGate, ["before"]):
+    if not reach(first, key_of(name), CreatePod, []) or not reach(first, key_of(name), OpenGate, ["before"]):
         return
     pod = names.pod_name(name, 1, 1)
     if ("pods", pod) not in world.api.objects:
         return
     world.force_delete(pod)
     world.restart_operator(0)
-    _steps(world.operators[0], _key(name), until=lambda: ("pods", pod) not in world.api.objects)
-    _deliver(second, _key(name))
+    steps(world.operators[0], key_of(name), until=lambda: ("pods", pod) not in world.api.objects)
+    _deliver(second, key_of(name))
     while world.late:
         world.take_effect()
-    _start_all(history, name)
+    start_all(history, name)
 
 
 def starts_too_late(history: "History", how: int) -> None:
@@ -108,7 +108,7 @@ def starts_too_late(history: "History", how: int) -> None:
     pod = waiting[how % len(waiting)]
     world.advance(400 if how % 2 else 201)
     world.start(pod)
-    _steps(operator, _key(names.run_of(pod)), "pods")
+    steps(operator, key_of(names.run_of(pod)), "pods")
 
 
 def calls_hooks_unseen(history: "History", how: int) -> None:
@@ -121,8 +121,8 @@ def calls_hooks_unseen(history: "History", how: int) -> None:
     while world.call_hook(caller.uid):
         pass
     world.nodes.exit(caller, 0)
-    _steps(operator, _key(caller.run), "taskiterations")
-    _start_all(history, caller.run)
+    steps(operator, key_of(caller.run), "taskiterations")
+    start_all(history, caller.run)
     for process in list(world.processes.values()):
         if process.run == caller.run and process.only_hooks:
             world.call_hook(process.uid)
@@ -153,7 +153,7 @@ def waits_for_children(history: "History", how: int) -> None:
     world.answer(parent.uid, {"status": "continue", "waitForChildren": {}})
     world.nodes.exit(parent, 0)
     operator.work(most=30, but="taskruns" if how % 4 else None)
-    _start_all(history, parent.run)
+    start_all(history, parent.run)
 
 
 def has_a_standby(history: "History", how: int) -> None:
@@ -162,7 +162,7 @@ def has_a_standby(history: "History", how: int) -> None:
     for _ in range(2):  # the second time, the standby is created
         operator.work(most=30)
         for name in world.names:
-            _start_all(history, name)
+            start_all(history, name)
     working = history.one(how // 4, lambda process: process.runs_user_code and not process.is_stuck)
     if working is None:
         return
@@ -188,7 +188,7 @@ def fails_again(history: "History", how: int) -> None:
     for code in (137, 1):
         operator.work(most=30)
         for name in world.names:
-            _start_all(history, name)
+            start_all(history, name)
         working = history.one(how // 2, lambda process: process.runs_user_code)
         if working is None:
             return
@@ -200,7 +200,7 @@ def fails_again(history: "History", how: int) -> None:
         world.advance(61)
     operator.work(most=30)
     for name in world.names:
-        _start_all(history, name)
+        start_all(history, name)
 
 
 def is_left_behind(history: "History", how: int) -> None:
@@ -208,7 +208,7 @@ def is_left_behind(history: "History", how: int) -> None:
     world, operator = history.world, history.world.operators[0]
     operator.work(most=30)
     for name in world.names:
-        _start_all(history, name)
+        start_all(history, name)
     working = history.one(how // 4, lambda process: process.runs_user_code and not process.is_orphan)
     if working is None or world.nodes.pod_of(working) is None:
         return
@@ -221,10 +221,10 @@ def is_left_behind(history: "History", how: int) -> None:
         world.collect_garbage(is_slow=how // 4 % 2 == 1)
     for seconds in (1, 16, 16):
         operator.work(most=30)
-        _start_all(history, working.run)
+        start_all(history, working.run)
         world.advance(seconds)
     operator.work(most=30)
-    _start_all(history, working.run)
+    start_all(history, working.run)
 
 
 def _two_operators(history: "History") -> tuple[Operator, Operator]:
@@ -234,7 +234,7 @@ def _two_operators(history: "History") -> tuple[Operator, Operator]:
     return world.operators[0], world.operators[1]
 
 
-def _unfinished(history: "History", how: int) -> str | None:
+def unfinished(history: "History", how: int) -> str | None:
     """Return the name of a run that has not ended, is not being deleted, and no operator works on."""
     world = history.world
     found = [
@@ -243,12 +243,12 @@ def _unfinished(history: "History", how: int) -> str | None:
         if run.get("status", {}).get("phase") not in {"Succeeded", "Failed", "Aborted"}
         and "deletionTimestamp" not in run["metadata"]
         and run["spec"].get("abort") is None
-        and not any(_key(run["metadata"]["name"]) in operator.held for operator in world.operators)
+        and not any(key_of(run["metadata"]["name"]) in operator.held for operator in world.operators)
     ]
     return found[how // 8 % len(found)] if found else None
 
 
-def _key(name: str) -> Key:
+def key_of(name: str) -> Key:
     return Key("shop", name)
 
 
@@ -257,7 +257,7 @@ def _current(history: "History", name: str) -> dict[str, Any] | None:
     return current
 
 
-def _reach(operator: Operator, key: Key, kind: type[Action], holds: list[str | None]) -> bool:
+def reach(operator: Operator, key: Key, kind: type[Action], holds: list[str | None]) -> bool:
     """Let an operator work on a run up to an action of this kind, and carry it out; return whether there was one."""
     operator.see_all()
     for _ in range(_STEPS):
@@ -271,7 +271,7 @@ def _reach(operator: Operator, key: Key, kind: type[Action], holds: list[str | N
     return False
 
 
-def _steps(operator: Operator, key: Key, *unseen: str, until: Callable[[], bool] = lambda: False) -> None:
+def steps(operator: Operator, key: Key, *unseen: str, until: Callable[[], bool] = lambda: False) -> None:
     """Let an operator work on a run, without the events of some kinds, until something is true."""
     for _ in range(_STEPS):
         operator.see(len(operator.api.events), [kind for kind in KINDS if kind not in unseen])
@@ -284,7 +284,7 @@ def _deliver(operator: Operator, key: Key) -> None:
         operator.proceed(key)
 
 
-def _start_all(history: "History", name: str, *, may_claim: bool = True) -> None:
+def start_all(history: "History", name: str, *, may_claim: bool = True) -> None:
     """The nodes start all pods of a run; with `may_claim`, they also claim their records."""
     world = history.world
     for pod in world.pods():
@@ -293,6 +293,6 @@ def _start_all(history: "History", name: str, *, may_claim: bool = True) -> None
             (world.start if may_claim else world.begin)(about["name"])
 
 
-def _working(history: "History", name: str) -> Process | None:
+def working(history: "History", name: str) -> Process | None:
     found = [process for process in history.world.processes.values() if process.run == name and not process.has_ended]
     return found[-1] if found else None

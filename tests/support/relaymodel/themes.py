@@ -2,7 +2,7 @@
 
 from typing import Any, Final, NamedTuple
 
-from tests.support.relaymodel import scenes
+from tests.support.relaymodel import scenes, takeovers
 from tests.support.relaymodel.scenes import Scene
 
 HOOKS: Final = ["onDone", "onError", "onAbort", "onMaxIterations"]
@@ -37,6 +37,7 @@ def _theme(
 
 _API: Final[dict[str, Any]] = {"reporting": "API"}
 _MESSAGE: Final[dict[str, Any]] = {"reporting": "TerminationMessage"}
+_UNCLAIMED: Final[dict[str, Any]] = {**_MESSAGE, "podCleanup": "Always", "maxIterations": 4, "disruptionRetries": 3}
 _STANDBY: Final[dict[str, Any]] = {
     **_API,
     "maxIterations": 3,
@@ -71,14 +72,15 @@ THEMES: Final = (
     _theme("crashes", "_checkpoint _crash", plays=(scenes.fails_again,), **_API, retry=_RETRIES, disruptionRetries=3),
     # two pods of the same name, one after the other
     _theme("force, second operator, slow requests", "_force_delete _second", **_API, disruptionRetries=3),
-    # pods that start unclaimed: creations that got no response, and another leader soon after
-    _theme("slow requests, restarts, evictions, lag", "_slow_step _lose _take_effect _restart _delete_pod", **_MESSAGE),
-    # ... whose leader loses the Lease, and continues nevertheless
-    _theme("second operator, slow requests, aborts", "_second _take_over _slow_step _take_effect _abort", **_MESSAGE),
-    # ... by a replica whose watches lag
-    _theme("standby, evictions", "_standby _step _answer _exit", **_MESSAGE, podCleanup="Always", maxIterations=4),
-    # ... whose status lags behind several iterations, when the leader dies
-    _theme("restarts, lag, names again", "_restart _answer _exit _step", **_MESSAGE),
+    # pods that start unclaimed: another leader knows nothing of them
+    _theme("standby", "_work", plays=(takeovers.is_unknown_to_the_next_leader,), **_UNCLAIMED),
+    # ... or their creation takes effect late
+    _theme("slow requests", "_work", plays=(takeovers.gets_no_response,), **_UNCLAIMED),
+    _theme("second operator", "_take_over", plays=(takeovers.is_created_for_a_former_leader,), **_UNCLAIMED),
+    # ... or they are gone before the status names them
+    _theme("evictions", "_step", plays=(takeovers.is_gone_before_the_status_names_it,), **_UNCLAIMED),
+    # ... or their status lags behind several iterations, when the leader dies
+    _theme("restarts, lag, names again", "_restart _answer _exit _step", **_UNCLAIMED),
     # hooks, called by pods of their own
     _theme("evictions, slow requests, restarts", "_evict _restart _hook", **_API, hooks=HOOKS),
     # runs that are deleted and created again while requests are on their way

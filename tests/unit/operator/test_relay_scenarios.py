@@ -15,7 +15,7 @@ def by_message() -> World:
     """Return a world whose pods need a claim, because another leader has seen the run."""
     world = World({"reporting": "TerminationMessage", "disruptionRetries": 3})
     world.restart_operator()
-    world.second_operator()
+    world.standby()
     return world
 
 

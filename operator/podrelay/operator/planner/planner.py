@@ -122,9 +122,8 @@ def _unfinished(view: View) -> Plan:
         if _may_exist(view, target):
             # Another operator may have just created the pod; its watch event may arrive after what finishes the run.
             return Plan(actions=(ConfirmAbsent(target.name),))
-        until = late_creations.may_appear_until(view)
-        if until is not None and not due_pod.is_taken(view, target):
-            return _uncertain(view, target, until)
+        if not due_pod.is_taken(view, target) and (wait := _until_none_may_appear(view, target.name)) is not None:
+            return wait
     return _with_descendants(view, following)
 
 
@@ -133,9 +132,12 @@ def _may_exist(view: View, target: Target) -> bool:
     return view.absent != target.name and not due_pod.is_taken(view, target)
 
 
-def _uncertain(view: View, target: Target, until: datetime) -> Plan:
-    """Wait until no earlier request can create the pod of a run that ends without one."""
-    message = f"an earlier request may still create pod {target.name}, until {statuses.clock(until)}"
+def _until_none_may_appear(view: View, name: str) -> Plan | None:
+    """Wait until no earlier request can create the pod of a run that ends without it; None if none can."""
+    until = late_creations.may_appear_until(view)
+    if until is None:
+        return None
+    message = f"an earlier request may still create pod {name}, until {statuses.clock(until)}"
     status = statuses.show(
         view, view.run.status, view.run.status.phase or "Pending", object_rules.POD_UNCERTAIN, message
     )
@@ -180,6 +182,9 @@ def _deleted(view: View) -> Plan:
         return unseen
     if attempt is None and _may_exist(view, target):
         return Plan(actions=(ConfirmAbsent(target.name),))
+    wait = _until_none_may_appear(view, target.name) if attempt is None else None
+    if wait is not None:
+        return wait
     return statuses.finish(view, view.run.status, "Aborted", "Deleted", "the TaskRun was deleted before it finished")
 
 
@@ -233,11 +238,11 @@ def _is_succeeded(view: View, attempt: Attempt) -> bool:
 
 
 def _unseen_successor(view: View, attempt: Attempt) -> Plan | None:
-    """Return the live read that shows whether another operator has created the pod after `attempt`; None if known."""
+    """Find out whether there is, or will be, a pod after `attempt` that another operator has created; None if known."""
     name = due_pod.following_name(view, attempt)
-    if name is None or view.absent == name or due_pod.is_there(view, name):
+    if name is None or due_pod.is_there(view, name):
         return None
-    return Plan(actions=(ConfirmAbsent(name),))
+    return _until_none_may_appear(view, name) if view.absent == name else Plan(actions=(ConfirmAbsent(name),))
 
 
 def _signals_of(view: View, attempt: Attempt) -> ConsumeSignals | None:
