@@ -497,6 +497,9 @@ class Promises:
         self._see_waits()
         if not self.are_slots_certain or ("taskdefinitions", "work") not in world.api.objects:
             return
+        reasons = {(run.get("status") or {}).get("reason") for run in world.runs()}
+        if POD_UNCERTAIN in reasons:
+            return  # a run keeps its slot while another request may still create its pod
         queued = [run for run in world.runs() if (run.get("status") or {}).get("reason") == "Queued"]
         holders = {
             pod["metadata"]["ownerReferences"][0]["uid"]
