@@ -4,21 +4,22 @@ A run may have any number of signals. So a view never contains all of them, and 
 reconciliation if the run waits for it.
 """
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
-from podrelay.api import limits
+from podrelay.api import limits, names
 from podrelay.api.phases import FINISHED
 from podrelay.kube.resources import Key
 from podrelay.operator import object_rules
 from podrelay.operator.cache.collection import Collection
-from podrelay.operator.objects import TaskRun
+from podrelay.operator.objects import Record, TaskRun
+from podrelay.operator.pods import Pod
 from podrelay.operator.signal_objects import CONSUMED, TaskSignal
-from podrelay.operator.view import Inbox, WaitingSignal
+from podrelay.operator.view import EMPTY_INBOX, Inbox, WaitingSignal
 
 
 class _Place(NamedTuple):
@@ -95,28 +96,30 @@ class SignalCache:
             for other in others
         )
 
-    def inbox(self, run: TaskRun) -> Inbox:
-        """Return the signals of a run."""
-        return Inbox(partial(self._oldest, run), partial(self._find, run), partial(self._is_consumed, run))
+    def inbox(self, run: TaskRun, pods: tuple[Pod, ...], records: tuple[Record, ...]) -> Inbox:
+        """Return the signals that the next decisions about a run depend on, given its pods and records."""
+        awaited, named = _signals_of(run, pods, records)
+        if not awaited and not named:
+            return EMPTY_INBOX
+        waiting = [_waiting(signal) for name in awaited for signal in self._oldest(run, name)]
+        known = [_waiting(signal) for name in named if (signal := self._of(run, name)) is not None]
+        return Inbox(
+            tuple(waiting),
+            {signal.name: signal for signal in (*waiting, *known) if signal.decision is not None},
+            frozenset(name for name in named if self._is_consumed(run, name)),
+        )
 
-    def _oldest(self, run: TaskRun, name: str) -> tuple[WaitingSignal, ...]:
-        namespace = run.metadata.namespace
-        found: list[WaitingSignal] = []
-        for place in self._places(Key(namespace, run.metadata.name), name):
-            signal = self.signal(Key(namespace, place.name))
-            if signal is not None and _belongs_to(signal, run):
-                found.append(_waiting(signal))
-                if len(found) == limits.SIGNALS_AT_ONCE:
-                    break
-        return tuple(found)
+    def _oldest(self, run: TaskRun, name: str) -> Iterable[TaskSignal]:
+        places = self._places(Key(run.metadata.namespace, run.metadata.name), name)
+        return islice(filter(None, (self._of(run, place.name) for place in places)), limits.SIGNALS_AT_ONCE)
 
     def _places(self, run: Key, name: str) -> list[_Place]:
         by_name = self._accepted.get(run)
         return by_name.get(name, []) if by_name is not None else []
 
-    def _find(self, run: TaskRun, name: str) -> WaitingSignal | None:
+    def _of(self, run: TaskRun, name: str) -> TaskSignal | None:
         signal = self.signal(Key(run.metadata.namespace, name))
-        return _waiting(signal) if signal is not None and _belongs_to(signal, run) else None
+        return signal if signal is not None and _belongs_to(signal, run) else None
 
     def _is_consumed(self, run: TaskRun, name: str) -> bool:
         signal = self.signal(Key(run.metadata.namespace, name))
@@ -161,11 +164,35 @@ class SignalCache:
             return
         self._accepted_uids.remove(signal.metadata.uid)
         places = self._accepted[run][signal.spec.signal]
-        places.remove(_place(signal))
+        del places[bisect_left(places, _place(signal))]
         if not places:
             del self._accepted[run][signal.spec.signal]
         if not self._accepted[run]:
             del self._accepted[run]
+
+
+def _signals_of(
+    run: TaskRun, pods: tuple[Pod, ...], records: tuple[Record, ...]
+) -> tuple[dict[str, None], dict[str, None]]:
+    """Return the names of the signals that a run may wait for, and the TaskSignals that pods and answers name.
+
+    Only the last answer that was applied, and the answers after it, still have an effect.
+    """
+    awaited: dict[str, None] = {}
+    named: dict[str, None] = {}
+    for record in records:
+        response = record.response
+        if response is None or (response.wait_for_signal is None and not response.signals):
+            continue
+        if record.iteration < names.iteration_of(run.status.last_record or ""):
+            continue
+        named.update(dict.fromkeys(response.signals))
+        if response.wait_for_signal is not None:
+            awaited.update(dict.fromkeys(response.wait_for_signal.names))
+    for pod in pods:
+        if pod.metadata.annotations.signals:
+            named.update(dict.fromkeys(pod.signals))
+    return awaited, named
 
 
 def _waiting(signal: TaskSignal) -> WaitingSignal:

@@ -52,7 +52,7 @@ class Wait(NamedTuple):
 def to_consume(view: View, record: Record) -> ConsumeSignals | None:
     """Return the action that marks the signals that the answer in `record` has consumed; None if they are marked."""
     consumed = record.response.signals if record.response is not None else ()
-    if not consumed or record.metadata.name in view.consumed or all(map(view.inbox.is_consumed, consumed)):
+    if not consumed or record.metadata.name in view.consumed or view.inbox.consumed.issuperset(consumed):
         return None
     return ConsumeSignals(record.metadata.name, record.iteration, consumed)
 
@@ -64,7 +64,7 @@ def wait_before(view: View, target: Target) -> Wait | None:
         return None
     awaited, until = record.response.wait_for_signal, _until(record, record.response)
     waiting = sorted(
-        (signal for name in awaited.names for signal in view.inbox.of(name)),
+        (signal for signal in view.inbox.waiting if signal.signal in awaited.names),
         key=lambda signal: (signal.created, signal.name),
     )
     woken_by = _decided(view, awaited, waiting) or _woken_by(view, awaited, waiting, record)

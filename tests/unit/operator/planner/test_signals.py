@@ -1,6 +1,6 @@
 """When a wait for signals is over, what the next iteration is given, and what the status shows meanwhile."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,9 +22,9 @@ def waiting(name: str, signal: str = "go", *, sender: str = "", **more: Any) -> 
     return WaitingSignal(name, signal, more.pop("created", ago(5)), sender=sender, **more)
 
 
-def inbox(*signals: WaitingSignal, consumed: Callable[[str], bool] = lambda _name: False) -> Inbox:
-    by_name = {signal.name: signal for signal in signals}
-    return Inbox(lambda name: tuple(one for one in signals if one.signal == name), by_name.get, consumed)
+def inbox(*signals: WaitingSignal, consumed: Iterable[str] = ()) -> Inbox:
+    decisions = {signal.name: signal for signal in signals if signal.decision is not None}
+    return Inbox(signals, decisions, frozenset(consumed))
 
 
 def view(
@@ -192,9 +192,9 @@ def test_signals_are_marked_before_anything_follows_from_the_answer() -> None:
 
 @pytest.mark.parametrize("marked", [{"s1"}, set()])
 def test_they_are_marked_unless_all_are_known_to_be_marked(marked: set[str]) -> None:
-    assert consumed(answered(inbox=inbox(consumed=marked.__contains__)))
+    assert consumed(answered(inbox=inbox(consumed=marked)))
 
 
 def test_nothing_is_marked_twice() -> None:
-    assert not consumed(answered(inbox=inbox(consumed={"s1", "s2"}.__contains__)))
+    assert not consumed(answered(inbox=inbox(consumed={"s1", "s2"})))
     assert not consumed(answered(consumed=frozenset({"words-i2"})))
