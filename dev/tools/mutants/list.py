@@ -587,4 +587,10 @@ OTHERS: Final = (
         "if len(self._open) > self._most:",
         "if False:",
     ),
+    Mutant(
+        "RecordOfAnOldViewCreatedAgain",
+        "operator/executor/records.py",
+        "run.metadata.uid != view.run.metadata.uid or run.status != view.run.status:",
+        "run.metadata.uid != view.run.metadata.uid:",
+    ),
 )
