@@ -133,6 +133,7 @@ class ApprovalDecision(_Struct, frozen=True):
     by: str
     at: datetime
     iteration: int = 0
+    restored_by: str | None = None
 
 
 class HookOutcome(_Struct, frozen=True):

@@ -181,10 +181,13 @@ class WaitingSignal(msgspec.Struct, frozen=True):
     """Of the TaskSignal."""
     signal: str
     created: datetime
+    """When it was sent."""
     size: int = 0
     """Bytes of its payload."""
     decision: str | None = None
     sender: str = ""
+    restored_by: str | None = None
+    """Who restored it from a backup; None if its sender has sent it."""
 
 
 class Inbox(msgspec.Struct, frozen=True):

@@ -54,6 +54,7 @@ class ApprovalDecision:
     signal: str
     decision: str = strawberry.field(description="Approve or Reject.")
     by: str = strawberry.field(description="Name of the user.")
+    restored_by: str | None = strawberry.field(description="Name of the user who restored it from a backup, if any.")
     at: DateTime
     iteration: int = strawberry.field(description="The iteration that waited for it.")
 
@@ -64,6 +65,7 @@ class ApprovalDecision:
             signal=stored.signal,
             decision=stored.decision,
             by=stored.by,
+            restored_by=stored.restored_by,
             at=DateTime(stored.at),
             iteration=stored.iteration,
         )

@@ -23,7 +23,7 @@ from podrelay.operator.view import EMPTY_INBOX, Inbox, WaitingSignal
 
 
 class _Place(NamedTuple):
-    created: datetime
+    sent: datetime
     name: str
     uid: str
 
@@ -54,8 +54,8 @@ class SignalCache:
         self._accepted: defaultdict[Key, defaultdict[str, list[_Place]]] = defaultdict(lambda: defaultdict(list))
         """Those that were accepted, by run and name of the signal, the oldest first."""
         self._accepted_uids: set[str] = set()
-        self._known_runs: dict[Key, tuple[str, bool]] = {}
-        """For runs with pending signals: the UID, and whether the run is finished."""
+        self._known_runs: dict[Key, tuple[str, bool, bool]] = {}
+        """For runs with pending signals: the UID, and whether the run is finished, or not completely imported yet."""
 
     def begin_term(self) -> None:
         """Forget what was accepted in an earlier leadership term, and mark all signals that are pending."""
@@ -126,11 +126,16 @@ class SignalCache:
         return signal is not None and signal.status.phase == CONSUMED and signal.spec.task_run == run.metadata.name
 
     def run_changed(self, key: Key) -> None:
-        """Mark the pending signals of a run that has appeared, finished, or is gone; other changes do not matter."""
+        """Mark the pending signals of a run that has appeared, finished, is gone, or was imported completely.
+
+        Other changes do not matter.
+        """
         if key not in self._pending:
             return
         run = self._find_run(key)
-        state = (run.metadata.uid, run.status.phase in FINISHED) if run is not None else ("", False)
+        state = ("", False, False)
+        if run is not None:
+            state = (run.metadata.uid, run.status.phase in FINISHED, run.is_incomplete)
         if self._known_runs.get(key) != state:
             self._known_runs[key] = state
             self.run_is_new(key)
@@ -198,7 +203,8 @@ def _signals_of(
 def _waiting(signal: TaskSignal) -> WaitingSignal:
     about, spec = signal.metadata, signal.spec
     sender = about.annotations.created_by or ""
-    return WaitingSignal(about.name, spec.signal, about.creation_timestamp, spec.size, spec.decision, sender)
+    restored_by = about.annotations.restored_by
+    return WaitingSignal(about.name, spec.signal, signal.sent_at, spec.size, spec.decision, sender, restored_by)
 
 
 def _belongs_to(signal: TaskSignal, run: TaskRun) -> bool:
@@ -207,7 +213,7 @@ def _belongs_to(signal: TaskSignal, run: TaskRun) -> bool:
 
 
 def _place(signal: TaskSignal) -> _Place:
-    return _Place(signal.metadata.creation_timestamp, signal.metadata.name, signal.metadata.uid)
+    return _Place(signal.sent_at, signal.metadata.name, signal.metadata.uid)
 
 
 def _own_key(signal: TaskSignal) -> Key:

@@ -66,6 +66,7 @@ def task_signal(
     created: datetime | None = None,
     phase: str = "Pending",
     sender: str | None = None,
+    restored: datetime | None = None,
     run_uid: str | None = None,
     **spec: Any,
 ) -> TaskSignal:
@@ -73,6 +74,9 @@ def task_signal(
     about = owned(name, **owner) | {"creationTimestamp": created or ago(5)}
     if sender is not None:
         about["annotations"] = {names.ANNOTATION_CREATED_BY: sender}
+    if restored is not None:
+        sent_at = f"{restored:%Y-%m-%dT%H:%M:%SZ}"
+        about["annotations"] = {names.ANNOTATION_SENT_AT: sent_at, names.ANNOTATION_RESTORED_BY: "root"}
     body = {
         "metadata": about,
         "spec": {"taskRun": KEY.name, "signal": signal, **spec},
@@ -113,6 +117,27 @@ def test_signals_are_in_the_order_of_their_creation_then_of_their_names(caches: 
         caches.add(name, created=created)
 
     assert caches.names_of() == ["c", "a", "b"]
+
+
+def test_a_restored_signal_has_its_place_by_the_time_at_which_it_was_sent(caches: Caches) -> None:
+    caches.add("late", created=ago(60))
+    caches.add("restored", created=ago(5), restored=ago(600))
+
+    assert caches.names_of() == ["restored", "late"]
+    (first, _) = caches.inbox(answer(waits_for=("go",))).waiting
+    assert (first.created, first.restored_by) == (ago(600), "root")
+
+
+def test_the_signals_of_a_run_are_marked_when_its_import_is_complete(caches: Caches) -> None:
+    caches.runs[KEY] = task_run(WAITING, annotations={names.ANNOTATION_IMPORTED: names.IMPORT_INCOMPLETE})
+    caches.add("s1", accepts=False)
+    caches.cache.run_changed(KEY)
+    caches.marked.clear()
+
+    caches.runs[KEY] = task_run(WAITING, annotations={names.ANNOTATION_IMPORTED: "2026-03-01T12:00:00Z"})
+    caches.cache.run_changed(KEY)
+
+    assert caches.marked == ["s1"]
 
 
 @pytest.mark.parametrize("phase", ["Consumed", "Rejected"])

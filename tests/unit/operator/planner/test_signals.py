@@ -130,7 +130,7 @@ def test_decisions_end_the_wait(decisions: list[tuple[str, str]], woken_by: str)
 def test_an_approval_that_is_not_complete_is_shown() -> None:
     signals = [
         waiting("s1", "release", sender="anna", decision="Approve"),
-        waiting("s2", "release", sender="anna", decision="Approve"),
+        waiting("s2", "release", sender="anna", decision="Approve", restored_by="root"),
     ]
 
     plan = held(view(*signals, names=("release",), definition=task_definition(signals=APPROVAL)))
@@ -138,6 +138,7 @@ def test_an_approval_that_is_not_complete_is_shown() -> None:
     assert plan.status is not None
     assert "1 of 2 users have approved" in (plan.status.message or ""), "users are counted, not signals"
     assert [decision.by for decision in plan.status.approvals] == ["anna", "anna"]
+    assert [decision.restored_by for decision in plan.status.approvals] == [None, "root"]
     assert {decision.iteration for decision in plan.status.approvals} == {1}
 
 

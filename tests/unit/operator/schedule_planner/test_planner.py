@@ -20,6 +20,22 @@ def ready(world: World) -> tuple[str, str]:
     return condition.status, condition.reason
 
 
+# --- imports ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_schedule_that_is_being_imported_decides_nothing() -> None:
+    world = World(schedules=[{"every": "1m"}])
+    world.annotate(names.ANNOTATION_IMPORTED, names.IMPORT_INCOMPLETE)
+    operator = world.operator()
+    world.play(operator, until=5 * MINUTE)
+    assert (len(world.created), world.status.processed_until) == (0, None)
+
+    world.annotate(names.ANNOTATION_IMPORTED, "2026-03-29T12:00:00Z")
+    world.play(operator, until=2 * MINUTE)
+
+    assert world.created
+
+
 # --- missed times -----------------------------------------------------------------------------------------------------
 
 
