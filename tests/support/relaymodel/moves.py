@@ -27,6 +27,8 @@ ANSWERS: Final[tuple[dict[str, Any], ...]] = (
     {"status": "aborted"},
 )
 SECONDS: Final = (1, 12, 40, 61, 150, 400)
+STARTS: Final[tuple[int | None, ...]] = (60, None, 400, 5)
+"""Seconds from now until the start of a run that is rescheduled; None: at once."""
 TROUBLES: Final = (
     "lag",  # the watch of one kind lags behind the others
     "slow requests",  # responses are late, or lost
@@ -44,6 +46,7 @@ TROUBLES: Final = (
     "refusals",  # of pods, by admission
     "lost state",
     "slow nodes",  # which report the end of a pod after that of its container
+    "rescheduling",  # of runs, until the first pod exists
 )
 """Each history has some of these; half of the histories are about a theme, which adds what it needs."""
 _HANDOVERS: Final[list[dict[str, Any]]] = [
@@ -288,6 +291,8 @@ class History:
                 yield 2, self._lose_state
             case "slow nodes":
                 yield 2, self._report_ends
+            case "rescheduling":
+                yield 6, self._reschedule
 
     def _name(self, how: int) -> str:
         pods = sorted(self.world.pods(), key=lambda pod: pod["metadata"]["creationTimestamp"])
@@ -396,6 +401,10 @@ class History:
 
     def _report_ends(self, _how: int) -> None:
         self.world.nodes.report_ends()
+
+    def _reschedule(self, how: int) -> None:
+        if ("taskruns", self._run(how)) in self.world.api.objects:
+            self.world.reschedule(self._run(how), STARTS[how // 2 % len(STARTS)])
 
 
 def begin(choices: Bytes, runs: int = 2, *, always_limited: bool = False) -> History:
