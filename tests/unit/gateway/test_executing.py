@@ -47,7 +47,7 @@ async def test_the_objects_of_a_list_are_completed_some_at_a_time(gateway: Gatew
     assert len(found) == 100
     assert all(one[f"a{number}"] is not None for one in found for number in range(28))
     assert {one["id"] for one in found} == {f"r{number}" for number in range(100)}
-    assert most < 1500  # of 2,900
+    assert most < 300  # of 2,900
 
 
 async def test_lists_in_lists_share_the_number(gateway: Gateway) -> None:
@@ -58,7 +58,7 @@ async def test_lists_in_lists_share_the_number(gateway: Gateway) -> None:
     )
 
     assert answer["data"] is None  # too many rows
-    assert most < 1500
+    assert most < 300
 
 
 async def test_an_error_in_an_item_is_in_its_place(gateway: Gateway) -> None:

@@ -5,7 +5,7 @@ event loop for 80 ms. Its executor refers to itself, so it and all errors are fr
 """
 
 import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Final, NoReturn
 
 from graphql import GraphQLError, GraphQLOutputType, GraphQLResolveInfo
@@ -23,8 +23,11 @@ _SUGGESTIONS: Final = 2
 """Up to this many mistakes in variables get suggestions: one takes up to half a millisecond."""
 MAX_FAILED_FIELDS: Final = 1000
 """Failed fields of an operation. Encoding the errors of 2,500 takes 25 ms."""
-_OBJECTS_AT_ONCE: Final = 32
-"""Objects of lists whose fields are resolved at the same time; at least one of each list."""
+_FIELDS_AT_ONCE: Final = 64
+"""No further object of a list is begun while so many asynchronous fields are being resolved; each list has at least one.
+
+If the operation runs out of time, each of these fields leaves 70 objects for the garbage collector.
+"""
 
 
 def clear_tracebacks(error: BaseException | None) -> None:
@@ -61,7 +64,7 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         super().__init__(*args, **kwargs)
         # Those of graphql-core are methods of this object, which would be a cycle; no field of this schema uses them.
         self.async_helpers = _NO_HELPERS
-        self._open_lists = 0
+        self._fields = 0
         self._refusal: GraphQLError | None = None
 
     @classmethod
@@ -81,10 +84,9 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         async_iterator: AsyncIterator[Any],
         position_context: Any,
     ) -> list[Any]:
-        """Complete the items of a list, some at a time: fewer, if there are other lists."""
+        """Complete the items of a list, some at a time."""
         items: list[Any] = []
         waiting: list[int] = []
-        self._open_lists += 1
         try:
             async for item in async_iterator:
                 place = path.add_key(len(items), None)
@@ -92,17 +94,15 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
                     item, items, item_type, field_details_list, info, place, position_context
                 ):
                     waiting.append(len(items) - 1)
-                if len(waiting) >= max(1, _OBJECTS_AT_ONCE // self._open_lists):
+                if waiting and self._fields >= _FIELDS_AT_ONCE:
                     await _settle(items, waiting)
             await _settle(items, waiting)
         except Exception:
             self.settle_in_background([items[index] for index in waiting])
             raise
-        finally:
-            self._open_lists -= 1
         return items
 
-    async def complete_awaitable_value(
+    def complete_awaitable_value(
         self,
         return_type: GraphQLOutputType,
         field_details_list: FieldDetailsList,
@@ -110,17 +110,25 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         path: Path,
         result: Any,
         position_context: Any,
-    ) -> Any:
+    ) -> Coroutine[Any, Any, Any]:
         """Resolve an asynchronous field when it is its turn."""
-        try:
-            await self.context_value.services.turns.give()
-        except BaseException:
-            if inspect.iscoroutine(result):
-                result.close()
-            raise
-        return await super().complete_awaitable_value(
-            return_type, field_details_list, info, path, result, position_context
+        self._fields += 1  # from now on, although it only runs when it is awaited
+        following = super().complete_awaitable_value
+        return self._in_turn(
+            result, lambda: following(return_type, field_details_list, info, path, result, position_context)
         )
+
+    async def _in_turn(self, result: Any, following: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        try:
+            try:
+                await self.context_value.services.turns.give()
+            except BaseException:
+                if inspect.iscoroutine(result):
+                    result.close()
+                raise
+            return await following()
+        finally:
+            self._fields -= 1
 
     def handle_field_error(
         self, raw_error: Exception, return_type: GraphQLOutputType, field_details_list: FieldDetailsList, path: Path
