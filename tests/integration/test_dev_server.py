@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 import urllib.error
@@ -287,6 +288,21 @@ def test_after_a_kill_the_next_start_ends_what_was_left(home: Home) -> None:
     home.server.start()
 
     assert home.processes() == []
+
+
+def test_ctrl_c_ends_it_while_it_starts(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    (tmp_path / "endless.py").write_text(f"import time\nopen({str(begun)!r}, 'w').close()\ntime.sleep(600)\n")
+    command = [PODRELAY, "dev", "endless.py", "--port=0", "--kubeconfig=kubeconfig"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        eventually("the module is being imported", begun.exists)
+        server.send_signal(signal.SIGINT)
+        printed, _ = server.communicate(timeout=60)
+
+    assert server.returncode == 0
+    assert "stopping" in printed
+    assert "Traceback" not in printed
+    assert not (tmp_path / "kubeconfig").exists()
 
 
 @pytest.fixture

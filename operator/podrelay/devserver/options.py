@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "modules",
         metavar="MODULE",
         nargs="*",
+        type=_module,
         help="a module with tasks: importable from the current folder, or a path to a .py file",
     )
     parser.add_argument(
@@ -67,6 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", "-o", choices=("text", "json"), default="text", help="json: one JSON object a line, on stdout"
     )
     parser.add_argument("--verbose", action="store_true", help="also print the log of operator and gateway")
+
+
+def _module(text: str) -> str:
+    module, colon, _ = text.partition(":")
+    if colon:
+        raise argparse.ArgumentTypeError(f"name the module alone, {module!r}: all of its task definitions are used")
+    return text
 
 
 def _positive(text: str) -> int:

@@ -179,7 +179,7 @@ class Relay:
             version=state.version if state else 100,
         )
         server = ApiServer(api, loop, secret)
-        modules = Modules(self._arguments.modules, api, NAMESPACE, self._listener, self._wake)
+        modules = Modules(self._arguments.modules, api, NAMESPACE, self._listener, self._wake, folder)
         runtime = ProcessRuntime(api, folder, lambda: 0.0, self._listener.printed, self._wake, modules.obstacle)
         self._node = Node(api, runtime, folder, self._listener.changed)
         return api, server, runtime, modules
