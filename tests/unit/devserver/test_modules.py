@@ -77,3 +77,15 @@ def test_a_class_cannot_be_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parser.parse_args(["shop.tasks:Import"])
     assert "name the module alone, 'shop.tasks': all of its task definitions are used" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["65536", "99999", "-1", "x", ""])
+def test_a_port_is_within_its_range(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    options.add_arguments(parser)
+
+    for flag in ("--port", "--api-port"):
+        with pytest.raises(SystemExit):
+            parser.parse_args([f"{flag}={value}"])
+        assert "is not a number from 0 to 65535" in capsys.readouterr().err
+    assert parser.parse_args(["--port=65535"]).port == 65535
