@@ -293,7 +293,7 @@ def test_after_a_kill_the_next_start_ends_what_was_left(home: Home) -> None:
 def test_ctrl_c_ends_it_while_it_starts(tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     (tmp_path / "endless.py").write_text(f"import time\nopen({str(begun)!r}, 'w').close()\ntime.sleep(600)\n")
-    command = [PODRELAY, "dev", "endless.py", "--port=0", "--kubeconfig=kubeconfig"]
+    command: list[str | Path] = [PODRELAY, "dev", "endless.py", "--port=0", "--kubeconfig=kubeconfig"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
         eventually("the module is being imported", begun.exists)
         server.send_signal(signal.SIGINT)

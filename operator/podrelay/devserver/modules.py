@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -26,6 +27,7 @@ ANNOTATION_MODULE: Final = f"{names.GROUP}/dev-module"
 IMPORT_SECONDS: Final = 60.0
 """How long the import of a module may take."""
 _SLOW_SECONDS: Final = 10.0
+_CHECK_MILLISECONDS: Final = 1000
 _RETRY_SECONDS: Final = 1.0
 _CHECKING: Final = "the changed module is being loaded"
 
@@ -68,6 +70,8 @@ class Modules:
         self._ready = ready
         self._folder = folder
         self._problems: dict[str, str] = dict.fromkeys(self._references, _CHECKING)
+        self._loaded_at: dict[str, float] = {}
+        self._newest: dict[str, float] = {}
         # Until a module could be imported, it is looked for in the current folder.
         self._files = dict.fromkeys(self._references, frozenset({Path.cwd() / "module.py"}))
 
@@ -93,21 +97,38 @@ class Modules:
         """Load modules again when their files change, until other folders have to be watched."""
         folders = self._folders()
         existing = [folder for folder in folders if folder.is_dir()] or [Path.cwd()]
-        watch = awatch(*existing, watch_filter=PythonFilter(), recursive=False, step=20, debounce=200)
+        watch = awatch(
+            *existing,
+            watch_filter=PythonFilter(),
+            recursive=False,
+            step=20,
+            debounce=200,
+            rust_timeout=_CHECK_MILLISECONDS,
+            yield_on_timeout=True,
+        )
         async for changes in watch:
             # A new file next to a module may be the one whose import has failed.
             changed = {Path(path).parent for _, path in changes}
             concerned = [name for name, files in self._files.items() if changed & {file.parent for file in files}]
+            concerned += [name for name in self._files if name not in concerned and self._is_outdated(name)]
             for name in concerned:
                 self._problems[name] = _CHECKING
             await asyncio.gather(*map(self._load, concerned))
             if self._folders() != folders:
                 return
 
+    def _is_outdated(self, reference: str) -> bool:
+        """Return whether a file has changed since the module began to load: perhaps before its folder was watched."""
+        newest = max((_changed_at(file) for file in self._files[reference]), default=0.0)
+        # A file from the future counts once.
+        return self._loaded_at.get(reference, newest) < newest != self._newest.get(reference)
+
     def _folders(self) -> set[Path]:
         return {file.parent for files in self._files.values() for file in files}
 
     async def _load(self, reference: str) -> None:
+        self._newest[reference] = max((_changed_at(file) for file in self._files[reference]), default=0.0)
+        self._loaded_at[reference] = time.time()
         slow = asyncio.get_running_loop().call_later(
             _SLOW_SECONDS,
             self._listener.problem,
@@ -160,6 +181,12 @@ class Modules:
                 continue
             with contextlib.suppress(NotFoundError):
                 self._api.delete(names.TASK_DEFINITIONS, self._namespace, item["metadata"]["name"])
+
+
+def _changed_at(file: Path) -> float:
+    with contextlib.suppress(OSError):
+        return file.stat().st_mtime
+    return 0.0
 
 
 async def _described(reference: str, folder: Path) -> dict[str, Any]:

@@ -70,6 +70,19 @@ async def test_a_cancelled_import_leaves_no_process(tmp_path: Path) -> None:
     assert left(tmp_path) == []
 
 
+async def test_a_change_before_the_folder_is_watched_is_seen(tmp_path: Path) -> None:
+    news = News()
+    found, _ = of(tmp_path, news, "raise ValueError('first')\n")
+    await found.load()
+    of(tmp_path, news, "raise ValueError('second')\n")
+
+    following = asyncio.create_task(found.follow())
+    await asyncio.to_thread(eventually, "it is loaded again", lambda: any("second" in line for line in news.lines))
+    following.cancel()
+
+    assert "first" in news.lines[0]
+
+
 def test_a_class_cannot_be_named(capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
     options.add_arguments(parser)

@@ -24,7 +24,7 @@ _SUGGESTIONS: Final = 2
 MAX_FAILED_FIELDS: Final = 1000
 """Failed fields of an operation. Encoding the errors of 2,500 takes 25 ms."""
 _FIELDS_AT_ONCE: Final = 64
-"""No further object of a list is begun while so many asynchronous fields are being resolved; each list has at least one.
+"""No further object of a list is begun while so many asynchronous fields are being resolved, but one of each list.
 
 If the operation runs out of time, each of these fields leaves 70 objects for the garbage collector.
 """
