@@ -232,8 +232,25 @@ class Standby(_Struct, frozen=True):
     after_seconds: int
 
 
+class Approval(_Struct, frozen=True):
+    """Who may decide, and how many users must approve."""
+
+    required: int = 1
+    groups: tuple[str, ...] | None = None
+    exclude_creator: bool = False
+
+
+class SignalType(_Struct, frozen=True):
+    """A signal that runs of a definition understand, without its schema."""
+
+    name: str
+    description: str | None = None
+    payload_schema: Present | None = None
+    approval: Approval | None = None
+
+
 class DefinitionSpec(_Struct, frozen=True):
-    """The spec of a definition, without its template and schema."""
+    """The spec of a definition, without its template and schemas."""
 
     id: str
     title: str
@@ -259,6 +276,8 @@ class DefinitionSpec(_Struct, frozen=True):
     reporting: str = names.REPORTING_API
     handover: str = "Ahead"
     standby: Standby | None = None
+    signals: tuple[SignalType, ...] | None = None
+    """None: all signals are accepted."""
 
 
 class DefinitionCondition(_Struct, frozen=True):
