@@ -1,5 +1,5 @@
 import { type FormEvent, type ReactNode, useState } from 'react';
-import { problemOfThrown } from '../api/problems';
+import { wordsOf } from '../api/problems';
 import { Button } from './Button';
 import { Dialog } from './Dialog';
 
@@ -25,8 +25,7 @@ export function ConfirmDialog({ title, action, isDangerous = false, children, on
       await onConfirm();
       onClose();
     } catch (thrown) {
-      const problem = problemOfThrown(thrown);
-      setFailure('message' in problem ? problem.message : 'Your token is no longer accepted.');
+      setFailure(wordsOf(thrown));
       setIsBusy(false);
     }
   }

@@ -1,9 +1,10 @@
-import { useEffect } from 'react';
-import { problemOf } from '../api/problems';
+import { problemIn } from '../api/problems';
 import { useQuery } from '../api/use-query';
 import { SuspendedSign, WarnSign } from '../components/icons';
-import { Empty, ProblemNotice } from '../components/Notice';
+import { ListPage } from '../components/ListPage';
+import { Empty } from '../components/Notice';
 import { PhaseCounts } from '../components/PhaseCounts';
+import { ScrollTable } from '../components/ScrollTable';
 import { plain } from '../components/text';
 import { Link } from '../routing/location';
 import { ALL_NAMESPACES, definitionPath, nameOf, namespacePath, triggerPath } from '../routing/paths';
@@ -19,17 +20,9 @@ export default function DefinitionsPage({ namespace }: { namespace: string }) {
   const query = useQuery(ListDefinitions, {}, namespace, version);
   const answer = query.data?.backgroundTasks?.listDefinitions;
   const definitions = answer?.data;
-  const problem = query.problem ?? (answer?.error ? problemOf(answer.error) : undefined);
   const { missing } = useRights();
-  useEffect(() => {
-    document.title = 'Definitions · Podrelay';
-  }, []);
   return (
-    <div className="page">
-      <header className="page-head">
-        <h1>Definitions</h1>
-      </header>
-      {problem ? <ProblemNotice problem={problem} what="the definitions" onRetry={query.refetch} /> : null}
+    <ListPage title="Definitions" problem={problemIn(query, answer)} what="the definitions" onRetry={query.refetch}>
       {definitions?.length === 0 ? (
         <Empty title="No definitions">
           Apply a TaskDefinition to this namespace:{' '}
@@ -37,37 +30,35 @@ export default function DefinitionsPage({ namespace }: { namespace: string }) {
         </Empty>
       ) : null}
       {definitions?.length ? (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: an area that scrolls must be reachable by keyboard.
-        <section className="panel plain-table-scroll" tabIndex={0} aria-label="Definitions">
-          <table className="plain-table">
-            <thead>
-              <tr>
-                <th>Title</th>
-                <th>Active</th>
-                <th>Queued</th>
-                <th>Runs</th>
-                <th>Success</th>
-                <th>Duration, p50 and p95</th>
-                {namespace === ALL_NAMESPACES ? <th>Namespace</th> : null}
-                <th>
-                  <span className="hidden">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {definitions.map((definition) => (
-                <Row
-                  key={`${definition.namespace}/${definition.id}`}
-                  definition={definition}
-                  hasNamespace={namespace === ALL_NAMESPACES}
-                  mayTrigger={missing('trigger') === undefined}
-                />
-              ))}
-            </tbody>
-          </table>
-        </section>
+        <ScrollTable
+          label="Definitions"
+          isPanel
+          head={
+            <>
+              <th>Title</th>
+              <th>Active</th>
+              <th>Queued</th>
+              <th>Runs</th>
+              <th>Success</th>
+              <th>Duration, p50 and p95</th>
+              {namespace === ALL_NAMESPACES ? <th>Namespace</th> : null}
+              <th>
+                <span className="hidden">Actions</span>
+              </th>
+            </>
+          }
+        >
+          {definitions.map((definition) => (
+            <Row
+              key={`${definition.namespace}/${definition.id}`}
+              definition={definition}
+              hasNamespace={namespace === ALL_NAMESPACES}
+              mayTrigger={missing('trigger') === undefined}
+            />
+          ))}
+        </ScrollTable>
       ) : null}
-    </div>
+    </ListPage>
   );
 }
 
