@@ -7,18 +7,35 @@ interface Props {
   title: string;
   action: string;
   isDangerous?: boolean;
+  isWide?: boolean;
+  /** What is wrong with the fields is told by the gateway, not by the browser. */
+  noValidate?: boolean;
+  /** Why it cannot be confirmed. */
+  disabledBecause?: string | undefined;
   children: ReactNode;
   onConfirm: () => Promise<void>;
   onClose: () => void;
 }
 
 /** Asks before something is done, says what follows from it, and what became of it if it fails. */
-export function ConfirmDialog({ title, action, isDangerous = false, children, onConfirm, onClose }: Props) {
+export function ConfirmDialog(props: Props) {
+  const {
+    title,
+    action,
+    isDangerous = false,
+    isWide = false,
+    noValidate = false,
+    disabledBecause,
+    children,
+    onConfirm,
+    onClose,
+  } = props;
   const [isBusy, setIsBusy] = useState(false);
   const [failure, setFailure] = useState('');
 
   async function submit(event: FormEvent): Promise<void> {
     event.preventDefault();
+    if (disabledBecause) return;
     setIsBusy(true);
     setFailure('');
     try {
@@ -31,15 +48,21 @@ export function ConfirmDialog({ title, action, isDangerous = false, children, on
   }
 
   return (
-    <Dialog title={title} onClose={onClose}>
-      <form className="confirm" onSubmit={(event) => void submit(event)}>
+    <Dialog title={title} onClose={onClose} isWide={isWide}>
+      <form className="confirm" noValidate={noValidate} onSubmit={(event) => void submit(event)}>
         {children}
         <p className="field-problem" role="alert">
           {failure}
         </p>
         <div className="dialog-actions">
           <Button onClick={onClose}>Cancel</Button>
-          <Button look="main" type="submit" disabled={isBusy} className={isDangerous ? 'button-main-danger' : ''}>
+          <Button
+            look="main"
+            type="submit"
+            disabled={isBusy}
+            disabledBecause={disabledBecause}
+            className={isDangerous ? 'button-main-danger' : ''}
+          >
             {isBusy ? 'Please wait…' : action}
           </Button>
         </div>

@@ -21,6 +21,7 @@ import { RunActions } from './RunActions';
 import { TimelineTab } from './TimelineTab';
 import { useRun } from './use-run';
 import { useThrottled } from './use-throttled';
+import { WaitPanel } from './WaitPanel';
 import { Why } from './Why';
 
 const LogsTab = lazy(() => import('../logs/LogsTab'));
@@ -66,6 +67,7 @@ export function RunPage({ namespace, name }: { namespace: string; name: string }
       {problem?.kind === 'forbidden' ? <ProblemNotice problem={problem} what="this run any longer" /> : null}
       <RunFacts run={run} />
       <Why run={run} />
+      <WaitPanel run={run} isDeleted={isDeleted} onSent={refetch} />
       {run.phase === 'Failed' ? <FailureCard run={run} history={attempts} /> : null}
       <Tabs
         current={tab}
