@@ -18,6 +18,7 @@ import { useRights } from '../shell/rights';
 import { count, duration } from '../time/format';
 import { type DefinitionDetail, GetDefinition } from './documents';
 import { percent } from './percent';
+import { SignalTypes } from './SignalTypes';
 
 /** One definition: what it takes, its limits, how its runs do. */
 export default function DefinitionPage({ namespace, id }: { namespace: string; id: string }) {
@@ -79,6 +80,7 @@ export default function DefinitionPage({ namespace, id }: { namespace: string; i
         <Limits definition={definition} />
       </div>
       <SchedulesOf namespace={namespace} definition={nameOf(definition.id)} />
+      {definition.signals?.length ? <SignalTypes signals={definition.signals} /> : null}
       <div className="halves">
         <section className="panel value">
           <h2>Input</h2>

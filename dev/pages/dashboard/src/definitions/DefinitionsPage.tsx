@@ -36,13 +36,13 @@ export default function DefinitionsPage({ namespace }: { namespace: string }) {
           head={
             <>
               <th>Title</th>
-              <th>Active</th>
-              <th>Queued</th>
-              <th>Runs</th>
-              <th>Success</th>
-              <th>Duration, p50 and p95</th>
+              <th className="if-wide">Active</th>
+              <th className="if-wide">Queued</th>
+              <th className="if-wide">Runs</th>
+              <th className="if-wide">Success</th>
+              <th className="if-wide">Duration, p50 and p95</th>
               {namespace === ALL_NAMESPACES ? <th>Namespace</th> : null}
-              <th>
+              <th className="if-wide">
                 <span className="hidden">Actions</span>
               </th>
             </>
@@ -72,6 +72,12 @@ function Row({ definition, hasNamespace, mayTrigger }: RowProps) {
   const { namespace, readiness, statistics } = definition;
   const id = nameOf(definition.id);
   const durations = statistics?.durations;
+  const runs = (
+    <Link to={namespacePath('/runs', namespace, { definition: id })} className="counts-link">
+      {statistics?.byStatus.length ? <PhaseCounts counts={statistics.byStatus} /> : 'no runs yet'}
+    </Link>
+  );
+  const start = mayTrigger ? <Link to={triggerPath(namespace, id)}>Start a run</Link> : null;
   return (
     <tr>
       <td className="wide">
@@ -92,29 +98,31 @@ function Row({ definition, hasNamespace, mayTrigger }: RowProps) {
           </span>
         ) : null}
         {definition.description ? <p className="second">{plain(definition.description, 200)}</p> : null}
+        <div className="if-narrow">
+          <div className="definition-runs">
+            {runs}
+            {start}
+          </div>
+        </div>
       </td>
-      <td className="number">
+      <td className="number if-wide">
         {count(definition.activeRuns ?? 0)}
         {definition.maxConcurrentRuns ? <span className="second"> of {definition.maxConcurrentRuns}</span> : null}
       </td>
-      <td className="number">
+      <td className="number if-wide">
         {definition.queuedRuns ? (
           <Link to={namespacePath('/queue', namespace, { definition: id })}>{count(definition.queuedRuns)}</Link>
         ) : (
           '0'
         )}
       </td>
-      <td>
-        <Link to={namespacePath('/runs', namespace, { definition: id })} className="counts-link">
-          {statistics?.byStatus.length ? <PhaseCounts counts={statistics.byStatus} /> : 'none yet'}
-        </Link>
-      </td>
-      <td className="number">{percent(statistics?.successRate)}</td>
-      <td className="number">
+      <td className="if-wide">{runs}</td>
+      <td className="number if-wide">{percent(statistics?.successRate)}</td>
+      <td className="number if-wide">
         {durations ? `${duration(durations.median * 1000)}, ${duration(durations.p95 * 1000)}` : '–'}
       </td>
       {hasNamespace ? <td>{namespace}</td> : null}
-      <td>{mayTrigger ? <Link to={triggerPath(namespace, id)}>Start a run</Link> : null}</td>
+      <td className="if-wide">{start}</td>
     </tr>
   );
 }

@@ -31,14 +31,14 @@ export function WaitSignals({ wait, over, onAsk }: Props) {
         <li key={one.name}>
           <div className="wait-what">
             <p>
-              <span className="second">{one.type?.approval ? 'approval' : 'signal'}</span> <code>{one.name}</code>
-              <span className="second number"> {progressOf(wait, one)}</span>
+              {one.type?.approval ? null : <span className="second">signal </span>}
+              <code>{one.name}</code> <span className="second number">{progressOf(wait, one)}</span>
             </p>
             {one.type?.description ? <p className="wait-text">{plain(one.type.description, 500)}</p> : null}
             {count > 1 && !one.type?.approval && wait.message ? (
               <p className="help">{plain(wait.message, 300)}</p>
             ) : null}
-            {whoMayDecide(one) ? <p className="help">{whoMayDecide(one)}</p> : null}
+            {whoMayDecide(one) && !one.refusal ? <p className="help">{whoMayDecide(one)}</p> : null}
             <Decisions decisions={decisionsOf(wait, one.name)} />
             {one.refusal && !over ? <p className="help wait-refusal">{one.refusal}</p> : null}
           </div>

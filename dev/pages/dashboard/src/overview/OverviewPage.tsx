@@ -138,7 +138,9 @@ function InRange({ overview, namespace, range }: InRangeProps) {
         {overview.created || overview.finished.length ? (
           <BarChart overview={overview} namespace={namespace} />
         ) : (
-          <Empty title={`Nothing has happened in the ${title}`} />
+          <Empty title={`Nothing has happened in the ${title}`}>
+            Runs appear here at once: <Link to={namespacePath('/definitions', namespace)}>start one</Link>.
+          </Empty>
         )}
       </section>
       <div className="halves">

@@ -133,7 +133,7 @@ function Runs({ title, runs, total, all, empty, isNumbered = false }: RunsProps)
               <bdi>{plain(nameOf(run.id), 100)}</bdi>
             </Link>
             <span className="rows-message" title={plain(run.message ?? '')}>
-              {isNumbered ? plain(run.message ?? '', 100) : ''}
+              {plain(run.name ?? '', 100)}
             </span>
             <span className="rows-end" title={isNumbered ? 'Created' : 'Runs since'}>
               {isNumbered ? <Time at={run.createdOn} /> : <Elapsed from={run.startedOn} to={run.finishedOn} />}

@@ -75,7 +75,7 @@ function Chart({ run, history, childRuns, selected, onSelect, now }: Props & { n
         {scale.idle.map((gap) => (
           <span
             key={gap.from}
-            className="timeline-idle"
+            className={gap.place + gap.width > 0.8 ? 'timeline-idle timeline-idle-last' : 'timeline-idle'}
             style={{ left: `${gap.place * 100}%`, width: `${gap.width * 100}%` }}
           >
             <b>{duration(gap.to - gap.from)}</b>

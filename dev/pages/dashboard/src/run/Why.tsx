@@ -13,7 +13,8 @@ export function Why({ run }: { run: RunDetail }) {
   if (run.phase === 'Succeeded' || run.phase === 'Failed') {
     return run.phase === 'Failed' || !run.message ? null : <p className="why-message">{plain(run.message)}</p>;
   }
-  const isTrouble = run.isStalled || (run.diagnosis?.needsAction ?? false);
+  // What is awaited is shown below with the way to answer, in place of the commands that the documentation names.
+  const isTrouble = run.isStalled || (run.diagnosis?.needsAction && !run.waitingFor) || false;
   return (
     <section className={`why ${isTrouble ? 'tone-warn why-trouble' : 'tone-busy'}`} aria-label="What is happening">
       <div className="why-head">

@@ -72,6 +72,12 @@ export function Shell({ view, namespace, onSignIn, children }: Props) {
             Podrelay
           </Link>
           <span className="side-toggle">
+            {waiting && !isOpen ? (
+              <Link to={namespacePath('/inbox', namespace)} className="side-waiting">
+                <InboxSign />
+                <Badge waiting={waiting} />
+              </Link>
+            ) : null}
             <IconButton
               label={isOpen ? 'Close the menu' : 'Open the menu'}
               aria-expanded={isOpen}
@@ -80,12 +86,6 @@ export function Shell({ view, namespace, onSignIn, children }: Props) {
             >
               {isOpen ? <CloseSign /> : <MenuSign />}
             </IconButton>
-            {waiting && !isOpen ? (
-              <Link to={namespacePath('/inbox', namespace)} className="side-waiting">
-                <InboxSign />
-                <Badge waiting={waiting} />
-              </Link>
-            ) : null}
           </span>
         </div>
         <div className="side-body" id="menu">
