@@ -233,7 +233,7 @@ class ReleasePrices(TaskDefinition):
         {
             "name": "release",
             "description": "Whether the new prices may go into the shop.",
-            "approval": {"required": 2, "excludeCreator": True},
+            "approval": {"required": 2},
         },
         {"name": "freeze", "description": "Whether the old prices stay.", "approval": {"groups": ["ops"]}},
     ]

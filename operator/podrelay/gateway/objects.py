@@ -315,6 +315,12 @@ class ResponseError(_Struct, frozen=True):
     code: str | None = None
 
 
+class AwaitedNames(_Struct, frozen=True):
+    """The names of the signals that an answer asks to wait for."""
+
+    names: tuple[str, ...] = ()
+
+
 class Response(_Struct, frozen=True):
     """The answer of one attempt, without payloads."""
 
@@ -324,6 +330,7 @@ class Response(_Struct, frozen=True):
     wait_seconds: float | None = None
     wait_until: datetime | None = None
     wait_for_children: Present | None = None
+    wait_for_signal: AwaitedNames | None = None
 
 
 _SOME: Final = (Present(),)

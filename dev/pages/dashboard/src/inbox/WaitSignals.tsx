@@ -4,7 +4,7 @@ import { plain } from '../components/text';
 import { shortUser } from '../runs/RunTable';
 import { Time } from '../time/Time';
 import type { Approval, Awaited, Wait } from './documents';
-import { decisionsOf, progressOf, whoMayDecide } from './waits';
+import { commentKey, decisionsOf, progressOf, whoMayDecide } from './waits';
 
 export type Decision = 'APPROVE' | 'REJECT';
 
@@ -17,13 +17,15 @@ export interface Asked {
 
 interface Props {
   wait: Wait;
+  /** What those who have decided have said, by `commentKey`. */
+  comments?: ReadonlyMap<string, string>;
   /** Why it can no longer be answered. */
   over?: string | undefined;
   onAsk: (asked: Asked) => void;
 }
 
 /** What a run waits for: each signal with who may send it, what has come so far, and how to answer. */
-export function WaitSignals({ wait, over, onAsk }: Props) {
+export function WaitSignals({ wait, comments, over, onAsk }: Props) {
   const { awaited, count = 1 } = wait.waitingFor ?? {};
   return (
     <ul className="wait-signals">
@@ -39,7 +41,7 @@ export function WaitSignals({ wait, over, onAsk }: Props) {
               <p className="help">{plain(wait.message, 300)}</p>
             ) : null}
             {whoMayDecide(one) && !one.refusal ? <p className="help">{whoMayDecide(one)}</p> : null}
-            <Decisions decisions={decisionsOf(wait, one.name)} />
+            <Decisions decisions={decisionsOf(wait, one.name)} comments={comments} />
             {one.refusal && !over ? <p className="help wait-refusal">{one.refusal}</p> : null}
           </div>
           <div className="wait-actions">
@@ -93,13 +95,20 @@ function Answers({ wait, awaited, because, onAsk }: AnswersProps) {
   );
 }
 
-/** Who has decided, how and when. */
-function Decisions({ decisions }: { decisions: readonly Approval[] }) {
+interface DecisionsProps {
+  decisions: readonly Approval[];
+  comments?: ReadonlyMap<string, string> | undefined;
+  /** For decisions of several waits. */
+  hasNames?: boolean;
+}
+
+/** Who has decided, how and when, and why. */
+export function Decisions({ decisions, comments, hasNames = false }: DecisionsProps) {
   if (decisions.length === 0) return null;
   return (
     <ul className="wait-decisions" aria-label="Decisions">
       {decisions.map((one) => (
-        <li key={`${one.by} ${one.at}`}>
+        <li key={`${one.signal} ${one.by} ${one.at}`}>
           {one.decision === 'Approve' ? (
             <span className="status tone-good">
               <SucceededSign size={14} />
@@ -111,10 +120,14 @@ function Decisions({ decisions }: { decisions: readonly Approval[] }) {
               Rejected
             </span>
           )}
+          {hasNames ? <code>{one.signal}</code> : null}
           <bdi>{plain(shortUser(one.by), 100)}</bdi>
           <span className="second">
             <Time at={one.at} />
           </span>
+          {comments?.has(commentKey(one.signal, one.by)) ? (
+            <span className="wait-comment">{plain(comments.get(commentKey(one.signal, one.by)) ?? '', 500)}</span>
+          ) : null}
         </li>
       ))}
     </ul>

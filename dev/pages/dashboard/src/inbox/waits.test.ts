@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Awaited, SentSignal } from './documents';
-import { commentIn, decisionsOf, progressOf, sentSoFar, whoMayDecide } from './waits';
+import { commentIn, commentKey, commentsOf, decisionsOf, progressOf, sentSoFar, whoMayDecide } from './waits';
 
 const decided = (by: string, decision: string, iteration = 2) => ({
   signal: 'release',
@@ -49,6 +49,17 @@ test('what earlier waits have consumed is no part of this one', () => {
     found.map(({ id }) => id),
     ['Pending', 'Rejected'],
   );
+});
+
+test('comments are those of accepted signals', () => {
+  const sent = (sender: string, phase: string, comment: string) =>
+    ({ signal: 'release', sender, phase, payload: { comment } }) as unknown as SentSignal;
+  const comments = commentsOf([
+    sent('a', 'Consumed', 'fine'),
+    sent('b', 'Rejected', 'me too'),
+    sent('c', 'Pending', ''),
+  ]);
+  assert.deepEqual([...comments], [[commentKey('release', 'a'), 'fine']]);
 });
 
 test('a comment is a text in the payload', () => {

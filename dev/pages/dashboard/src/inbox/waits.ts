@@ -35,6 +35,20 @@ export function sentSoFar(sent: readonly SentSignal[], name: string): SentSignal
   return sent.filter(({ signal, phase }) => signal === name && phase !== 'Consumed');
 }
 
+export function commentKey(signal: string, by: string): string {
+  return `${signal} ${by}`;
+}
+
+/** Returns what those who have decided have said. */
+export function commentsOf(sent: readonly SentSignal[]): Map<string, string> {
+  const comments = new Map<string, string>();
+  for (const { signal, sender, payload, phase } of sent) {
+    const comment = commentIn(payload);
+    if (comment && sender && phase !== 'Rejected') comments.set(commentKey(signal, sender), comment);
+  }
+  return comments;
+}
+
 /** Returns the comment in a payload, where a person has left one. */
 export function commentIn(payload: Json): string {
   const comment = isObject(payload) ? payload['comment'] : undefined;

@@ -16,6 +16,7 @@ export const KINDS: Record<Segment['kind'], string> = {
   pause: 'Pause',
   backoff: 'Waiting to try again',
   children: 'Waiting for children',
+  signal: 'Waiting for a signal',
 };
 
 interface Props {

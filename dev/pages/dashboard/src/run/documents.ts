@@ -73,6 +73,7 @@ export const Attempt = graphql(`
     waitSeconds
     waitUntil
     waitsForChildren
+    waitsForSignals
     pod { phase reason message createdOn scheduledOn startedOn finishedOn restarts }
   }
 `);
