@@ -1,4 +1,4 @@
-"""The inbox: what waits for a signal or a decision, answered by real users, with the operator and pods at work."""
+"""The inbox: what waits for a signal or a decision, answered by real users, with a real operator and pods."""
 
 import json
 import re
@@ -156,7 +156,7 @@ def test_22_the_form_of_a_signal_comes_from_its_schema_and_refuses_what_the_sche
     view = open_page("inbox")
     expect(wait(view, name)).to_contain_text("Sent when money has arrived.")
     wait(view, name).get_by_role("button", name="Send payment").click()
-    expect(view.dialog).to_contain_text("The run goes on as soon as it has come.")
+    expect(view.dialog).to_contain_text("The run continues as soon as it has come.")
     send = view.dialog.get_by_role("button", name="Send the signal")
     send.click()
     expect(view.dialog).to_contain_text("Field required")  # the words of the gateway

@@ -244,7 +244,7 @@ async def test_who_has_decided_in_this_wait_does_not_decide_again(gateway: Gatew
     assert await refusal(gateway) is None, "an earlier wait was another question"
 
 
-async def test_who_may_not_send_signals_is_told_so(gateway: Gateway) -> None:
+async def test_who_may_not_send_signals_sees_why(gateway: Gateway) -> None:
     gateway.api.rights["bob"] = {"list taskruns", "get taskdefinitions"}
     defined(gateway)
     gateway.cache.runs.apply(waits())

@@ -8,7 +8,7 @@ interface Props {
   action: string;
   isDangerous?: boolean;
   isWide?: boolean;
-  /** What is wrong with the fields is told by the gateway, not by the browser. */
+  /** What is wrong with the fields is said by the gateway, not by the browser. */
   noValidate?: boolean;
   /** Why it cannot be confirmed. */
   disabledBecause?: string | undefined;

@@ -11,13 +11,13 @@ interface Props {
   /** Of the tab, if it differs. */
   tabTitle?: string;
   /** What is said next to the title: a state, an id. */
-  beside?: ReactNode;
+  note?: ReactNode;
   actions?: ReactNode;
   children: ReactNode;
 }
 
 /** The frame of a page about one thing: where it is, what it is called, and what can be done with it. */
-export function DetailPage({ crumbs, title, tabTitle = title, beside, actions, children }: Props) {
+export function DetailPage({ crumbs, title, tabTitle = title, note, actions, children }: Props) {
   useTitle(tabTitle);
   return (
     <div className="page">
@@ -30,7 +30,7 @@ export function DetailPage({ crumbs, title, tabTitle = title, beside, actions, c
             <h1>
               <bdi>{plain(title, 200)}</bdi>
             </h1>
-            {beside}
+            {note}
           </div>
           {actions ? <div className="page-actions">{actions}</div> : null}
         </div>

@@ -47,7 +47,7 @@ export default function DefinitionPage({ namespace, id }: { namespace: string; i
     <DetailPage
       crumbs={<Link to={all}>Definitions</Link>}
       title={definition.title}
-      beside={<span className="mono second">{plain(nameOf(definition.id), 100)}</span>}
+      note={<span className="mono second">{plain(nameOf(definition.id), 100)}</span>}
       actions={
         <>
           <Button onClick={() => navigate(namespacePath('/runs', namespace, { definition: nameOf(definition.id) }))}>

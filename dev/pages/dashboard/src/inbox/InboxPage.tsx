@@ -107,14 +107,14 @@ function Waits({ runs, namespace, isAll, onSent }: WaitsProps) {
         onPointerEnter={() => setIsPointing(true)}
         onPointerLeave={() => setIsPointing(false)}
         onFocus={() => setHasFocus(true)}
-        onBlur={(event) => setHasFocus(event.currentTarget.contains(event.relatedTarget))}
+        onBlur={(event) => setHasFocus(isKept(event.currentTarget, event.relatedTarget))}
       >
         {list.rows.map(({ item, isOver }) => (
           <li key={item.id} className={`panel wait ${isOver ? 'wait-over' : ''}`}>
             <Head
               run={item}
               isOfAll={namespace === ALL_NAMESPACES}
-              over={isOver ? (isAll ? 'Waits no more' : 'No longer waits for you') : undefined}
+              over={isOver ? (isAll ? 'No longer waits' : 'No longer waits for you') : undefined}
             />
             <WaitSignals wait={item} over={isOver ? 'It no longer waits for you.' : undefined} onAsk={setAsked} />
           </li>
@@ -130,6 +130,11 @@ function Waits({ runs, namespace, isAll, onSent }: WaitsProps) {
       ) : null}
     </>
   );
+}
+
+/** Returns whether the focus stays in the list; a dialog gives it back. */
+function isKept(list: Element, next: Element | null): boolean {
+  return list.contains(next) || document.querySelector('dialog[open]') !== null;
 }
 
 function Head({ run, isOfAll, over }: { run: WaitingRun; isOfAll: boolean; over: string | undefined }) {

@@ -22,7 +22,7 @@ import { sentSoFar } from './waits';
 
 interface Props {
   asked: Asked;
-  /** The run as it is now; it may wait no more, or for something else. */
+  /** The run as it is now; it may no longer wait, or wait for something else. */
   current: Wait | undefined;
   onClose: () => void;
   onSent: () => void;
@@ -54,7 +54,7 @@ function useOver({ wait, awaited }: Asked, current: Wait | undefined): string | 
   if (until !== undefined && now >= until) return 'The time of this wait is over: an answer comes too late.';
   const isSame = current?.waitingFor?.awaited?.some(({ name }) => name === awaited.name);
   if (!isSame || current?.iterations !== wait.iterations) {
-    return 'The run no longer waits for this: it was answered elsewhere, or has gone on.';
+    return 'The run no longer waits for this: it was answered elsewhere, or has continued.';
   }
   return undefined;
 }
@@ -164,9 +164,9 @@ function consequence({ wait, awaited, decision }: Asked): string {
   if (decision === 'APPROVE') {
     const required = awaited.type?.approval?.required ?? 1;
     return required === 1
-      ? 'The run goes on at once. It cannot be taken back.'
-      : `The run goes on when ${required} users have approved. It cannot be taken back.`;
+      ? 'The run continues at once. It cannot be taken back.'
+      : `The run continues when ${required} users have approved. It cannot be taken back.`;
   }
   const count = wait.waitingFor?.count ?? 1;
-  return count > 1 ? `The run goes on when ${count} signals have come.` : 'The run goes on as soon as it has come.';
+  return count > 1 ? `The run continues when ${count} signals have come.` : 'The run continues as soon as it has come.';
 }

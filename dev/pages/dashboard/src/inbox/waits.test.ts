@@ -31,7 +31,7 @@ test('only decisions of the current wait count, and each user once', () => {
   assert.equal(progressOf(wait, awaited(null)), '');
 });
 
-test('who may decide is told as a sentence', () => {
+test('who may decide is shown as a sentence', () => {
   assert.equal(whoMayDecide(awaited({})), '');
   assert.equal(whoMayDecide(awaited({ groups: ['ops', 'admins'] })), 'By members of ops or admins.');
   assert.equal(whoMayDecide(awaited({ excludeCreator: true })), 'By others, not the creator of the run.');
@@ -42,7 +42,7 @@ test('who may decide is told as a sentence', () => {
   assert.equal(whoMayDecide(awaited(null)), '');
 });
 
-test('what earlier waits have consumed is no part of this one', () => {
+test('what earlier waits have consumed is left out', () => {
   const sent = (phase: string, signal = 'release') => ({ id: phase, signal, phase }) as SentSignal;
   const found = sentSoFar([sent('Consumed'), sent('Pending'), sent('Rejected'), sent('Pending', 'other')], 'release');
   assert.deepEqual(

@@ -56,7 +56,7 @@ export function RunPage({ namespace, name }: { namespace: string; name: string }
       crumbs={<Crumbs run={run} />}
       title={run.name ?? nameOf(run.id)}
       tabTitle={`${SIGNS[run.phase]} ${run.name ?? name}`}
-      beside={isDeleted ? <span className="status tag tone-quiet">Deleted</span> : <Status run={run} isTag />}
+      note={isDeleted ? <span className="status tag tone-quiet">Deleted</span> : <Status run={run} isTag />}
       actions={<RunActions run={run} isDeleted={isDeleted} />}
     >
       {isDeleted ? (

@@ -53,7 +53,7 @@ test('attempts follow each other: queue, work, queue, work', () => {
   ]);
 });
 
-test('a wait for a signal is none for a slot, until its time is over', () => {
+test('a wait for a signal does not count as a wait for a slot until its time is over', () => {
   const asks = { waitsForSignals: ['release'], waitSeconds: 10 };
   const ended = { ...run, finishedOn: at(30) };
   const early = layOut(ended, [attempt(2, 6, 9), attempt(1, 2, 5, asks)], [], BEGIN);

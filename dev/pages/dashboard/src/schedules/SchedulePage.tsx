@@ -38,7 +38,7 @@ export default function SchedulePage({ namespace, name }: { namespace: string; n
     <DetailPage
       crumbs={<Link to={all}>Schedules</Link>}
       title={name}
-      beside={
+      note={
         <>
           <Copy text={() => name} what="the name" />
           {isDeleted ? (
