@@ -170,6 +170,9 @@ def _message(view: View, wait: Wait) -> str:
         have = len({signal.sender for signal in wait.signals if signal.decision == APPROVE})
         return f"waits for the approval {words} until {until}; {have} of {required} users have approved"
     number = f"{awaited.count} signals" if awaited.count > 1 else "the signal"
+    # With each signal that comes, the message changes, and so do the pages and commands that show it.
+    have = sum(_required(view, signal.signal) is None for signal in wait.signals)
+    so_far = f"; {have} of {awaited.count} have come" if awaited.count > 1 and have else ""
     response = wait.record.response
     or_children = ", or for its children," if response is not None and response.wait_for_children is not None else ""
-    return f"waits for {number} {words}{or_children} until {until}"
+    return f"waits for {number} {words}{or_children} until {until}{so_far}"

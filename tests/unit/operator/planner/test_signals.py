@@ -89,6 +89,19 @@ def test_signals_of_all_names_count_and_the_oldest_come_first() -> None:
     held(view(*signals, names=("go", "stop"), count=3))
 
 
+def test_a_wait_for_several_signals_shows_how_many_have_come() -> None:
+    def message(*signals: WaitingSignal, count: int = 3) -> str:
+        status = held(view(*signals, count=count)).status
+        assert status is not None
+        return status.message or ""
+
+    assert message().startswith("waits for 3 signals go until")
+    assert "come" not in message()
+    assert message(waiting("a")).endswith("; 1 of 3 have come")
+    assert message(waiting("a"), waiting("b"), waiting("c", "stop")).endswith("; 2 of 3 have come")
+    assert "come" not in message(count=1)
+
+
 def test_what_arrived_before_the_time_was_over_is_given_with_a_timeout() -> None:
     assert given(view(waiting("s1"), count=2, waitSeconds=5)) == (("s1",), "Timeout")
 
