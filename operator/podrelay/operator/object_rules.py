@@ -24,6 +24,7 @@ _NOT_ADMITTED: Final = frozenset(
         OVERRIDES_NOT_ALLOWED,
         POD_UNCERTAIN,
         "Restored",
+        "Importing",
         "Imported",
         "ParentDeleted",
     }
