@@ -77,7 +77,7 @@ def unit_of(test: str) -> str:
     return f"{file} {DEV}" if first_parameter == DEV else file
 
 
-class Scheduling(LoadScopeScheduling):
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Gives each process the tests of a file, or single tests."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -8,7 +8,8 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -21,6 +22,10 @@ from podrelay.local.memory_api import MemoryApi
 
 ANNOTATION_MODULE: Final = f"{names.GROUP}/dev-module"
 _RETRY_SECONDS: Final = 1.0
+_COMPARE_MILLISECONDS: Final = 1000
+"""How often files are compared with those that were loaded: changes before their folder is watched cause no event."""
+_CLOCK_NANOSECONDS: Final = 20_000_000
+"""How far the time of a file may be behind the clock: Linux takes it from the last tick."""
 _CHECKING: Final = "the changed module is being loaded"
 
 
@@ -58,6 +63,7 @@ class Modules:
         self._problems: dict[str, str] = dict.fromkeys(self._references, _CHECKING)
         # Until a module could be imported, it is looked for in the current folder.
         self._files = dict.fromkeys(self._references, frozenset({Path.cwd() / "module.py"}))
+        self._loaded: dict[str, dict[Path, int]] = {}
 
     def obstacle(self, reference: str) -> str | None:
         """Return why MODULE:CLASS cannot be run now; None if it can. May be called by any thread."""
@@ -81,11 +87,23 @@ class Modules:
         """Load modules again when their files change, until other folders have to be watched."""
         folders = self._folders()
         existing = [folder for folder in folders if folder.is_dir()] or [Path.cwd()]
-        watch = awatch(*existing, watch_filter=PythonFilter(), recursive=False, step=20, debounce=200)
+        watch = awatch(
+            *existing,
+            watch_filter=PythonFilter(),
+            recursive=False,
+            step=20,
+            debounce=200,
+            rust_timeout=_COMPARE_MILLISECONDS,
+            yield_on_timeout=True,
+        )
         async for changes in watch:
             # A new file next to a module may be the one whose import has failed.
             changed = {Path(path).parent for _, path in changes}
-            concerned = [name for name, files in self._files.items() if changed & {file.parent for file in files}]
+            concerned = [
+                name
+                for name, files in self._files.items()
+                if changed & {file.parent for file in files} or _times(files) != self._loaded.get(name)
+            ]
             for name in concerned:
                 self._problems[name] = _CHECKING
             await asyncio.gather(*map(self._load, concerned))
@@ -96,9 +114,16 @@ class Modules:
         return {file.parent for files in self._files.values() for file in files}
 
     async def _load(self, reference: str) -> None:
+        began = time.time_ns()
         described = await _described(reference)
         if described["files"]:
             self._files[reference] = frozenset(map(Path, described["files"]))
+        # A file that has changed meanwhile may have been read before or after the change: it is loaded again.
+        self._loaded[reference] = {
+            file: changed
+            for file, changed in _times(self._files[reference]).items()
+            if not began - _CLOCK_NANOSECONDS <= changed <= time.time_ns()
+        }
         problems: list[str] = described["problems"]
         for manifest in described["manifests"]:
             try:
@@ -140,6 +165,15 @@ class Modules:
                 continue
             with contextlib.suppress(NotFoundError):
                 self._api.delete(names.TASK_DEFINITIONS, self._namespace, item["metadata"]["name"])
+
+
+def _times(files: Iterable[Path]) -> dict[Path, int]:
+    """Return the time of the last change of each file that exists, in nanoseconds."""
+    found = {}
+    for file in files:
+        with contextlib.suppress(OSError):
+            found[file] = file.stat().st_mtime_ns
+    return found
 
 
 async def _described(reference: str) -> dict[str, Any]:
