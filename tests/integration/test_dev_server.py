@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
+from dev.harness import forked
 from dev.harness.devserver import DevServer
 from dev.harness.gateway import GraphQL
 from dev.harness.kubectl import Kubectl
 from dev.harness.manifests import TASK_DEFINITIONS, TASK_RUNS, Manifest, task_definition, task_run
-from dev.harness.operator import PODRELAY
 from dev.harness.waiting import eventually
 from podrelay import TaskService
 from podrelay.local.container import ENV_FOLDER
@@ -373,12 +373,8 @@ def test_kills_at_any_moment_lose_nothing_and_repeat_no_answer(kept: Home) -> No
 
 def test_only_one_process_may_use_a_state(kept: Home) -> None:
     with kept.server:
-        other = subprocess.run(
-            [PODRELAY, "dev", *kept.server.flags, "--port=0", f"--kubeconfig={kept.folder / 'other'}"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        flags = (*kept.server.flags, "--port=0", f"--kubeconfig={kept.folder / 'other'}")
+        other = forked.command(["dev", *flags], dict(os.environ))
 
     assert other.returncode == 1
     assert f"is in use by the process {kept.server.process.pid}: end it, or use another one" in other.stderr
@@ -419,12 +415,7 @@ def test_a_port_that_is_in_use_is_reported(home: Home) -> None:
         ((f"--port={port}", "--api-port=0"), "--port"),
         (("--port=0", f"--api-port={port}"), "--api-port"),
     ):
-        other = subprocess.run(
-            [PODRELAY, "dev", *flags, f"--kubeconfig={home.folder / 'other'}"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        other = forked.command(["dev", *flags, f"--kubeconfig={home.folder / 'other'}"], dict(os.environ))
         assert other.returncode == 1
         assert (
             f"port {port} cannot be used (address already in use); choose another one with {flag}"
