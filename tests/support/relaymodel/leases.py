@@ -1,7 +1,7 @@
 """The Lease of the operators, and the policy that compares the deadline of a pod with the API server's clock.
 
-A model of the worst case: every replica acts as if it were the leader, because each may have been stopped between
-its check and its request. Only one of them renews the Lease."""
+With deadlines, a replica that has lost the Lease only completes the requests that it has begun, at any later time.
+Without them, because the clock is not trusted, the model is of the worst case: every replica acts as the leader."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -22,11 +22,15 @@ class ReplicaLease:
     Args:
         clock: the API server's.
         began: when this replica acquired it; by default now.
+        has_deadlines: whether the API server's clock is trusted.
     """
 
-    def __init__(self, clock: Callable[[], datetime], began: datetime | None = None) -> None:
+    def __init__(
+        self, clock: Callable[[], datetime], began: datetime | None = None, *, has_deadlines: bool = False
+    ) -> None:
         self.creations = Creations(lambda: clock().timestamp())
         self._clock = clock
+        self._has_deadlines = has_deadlines
         self._lost_at: datetime | None = None
         self.acquire(began)
 
@@ -34,6 +38,11 @@ class ReplicaLease:
         """Begin a term; by default now."""
         self.creations.begin_term(Term(began or self._clock(), DURATION.total_seconds()))
         self._lost_at = None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether this replica begins nothing more, because it has noticed that it is not the leader."""
+        return self._has_deadlines and self._lost_at is not None
 
     def lose(self, *, is_released: bool) -> None:
         """Another replica has the Lease now: it has expired, or was released before that."""
@@ -43,8 +52,10 @@ class ReplicaLease:
     def require(self) -> None:
         """Always passes: the replica is stopped right after this check."""
 
-    def good_until(self) -> datetime:
+    def good_until(self) -> datetime | None:
         """Return until when the API server may create pods for this replica."""
+        if not self._has_deadlines:
+            return None
         return (self._lost_at or self._clock()) + DURATION - MARGIN
 
 

@@ -50,6 +50,7 @@ class Operator:
         settings: from its flags.
         skew: how wrong its clock is.
         led_since: when it became the leader; by default now.
+        has_deadlines: whether it trusts the API server's clock.
     """
 
     def __init__(
@@ -59,6 +60,8 @@ class Operator:
         settings: Settings | None = None,
         skew: timedelta = timedelta(),
         led_since: datetime | None = None,
+        *,
+        has_deadlines: bool = False,
     ) -> None:
         self.api = api
         self._keys = frozenset(keys)
@@ -70,7 +73,7 @@ class Operator:
         """When other keys are due, by this operator's clock."""
         self.marked_signals: dict[Key, None] = {}
         self.is_standby = False
-        self.lease = ReplicaLease(lambda: api.now, led_since)
+        self.lease = ReplicaLease(lambda: api.now, led_since, has_deadlines=has_deadlines)
         self.store = Store(
             self._mark,
             settings or Settings(),
@@ -174,7 +177,7 @@ class Operator:
         Without a key, it is the only run. `holds` says where its requests are held; see `Connection`.
         """
         key = key or next(iter(self._keys))
-        if key in self.held:
+        if key in self.held or self.lease.is_stopped:
             return False
         self.marked.pop(key, None)
         self.due.pop(key, None)
@@ -251,6 +254,9 @@ class Operator:
 
         Only runs that are marked or due are planned: a run that the store fails to mark makes no progress.
         """
+        if self.lease.is_stopped:
+            self.see_all(but)
+            return True
         for _ in range(most):
             self.see_all(but)
             if self.judge():

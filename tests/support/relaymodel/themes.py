@@ -18,7 +18,7 @@ class Theme(NamedTuple):
         favours: the names of moves that are chosen more often.
         definition: fields of the definition.
         skew: seconds by which the clocks of the nodes are wrong; None: any.
-        scenes: what is played in it as a whole, see `scenes`.
+        scenes: what is played in it as a whole, see `scenes` and `takeovers`.
     """
 
     troubles: frozenset[str] = frozenset()
@@ -26,6 +26,11 @@ class Theme(NamedTuple):
     definition: dict[str, Any] = {}  # noqa: RUF012 - never changed
     skew: int | None = None
     scenes: tuple[Scene, ...] = ()
+
+    @property
+    def has_deadlines(self) -> bool:
+        """Whether the operators trust the API server's clock in any case."""
+        return any(scene.__module__ == takeovers.__name__ for scene in self.scenes)
 
 
 def _theme(

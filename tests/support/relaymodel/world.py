@@ -39,6 +39,7 @@ class World:
         runs: names of the runs that exist at the beginning.
         settings: the operators' flags.
         node_skew: how wrong the nodes' clocks are.
+        has_deadlines: whether the operators trust the API server's clock.
     """
 
     def __init__(
@@ -49,8 +50,10 @@ class World:
         runs: Iterable[str] = (KEY.name,),
         settings: Settings | None = None,
         node_skew: timedelta = timedelta(),
+        has_deadlines: bool = False,
     ) -> None:
         self.definition = definition or {}
+        self._has_deadlines = has_deadlines
         self.api = ModelApi(EPOCH, schema.admitted)
         self.nodes = Nodes(self.api, node_skew)
         self.settings = settings or Settings()
@@ -238,7 +241,8 @@ class World:
     # --- operators --------------------------------------------------------------------------------------------------
 
     def _operator(self, skew: timedelta = timedelta(), led_since: datetime | None = None) -> Operator:
-        return Operator(self.api, [Key(NAMESPACE, name) for name in self.names], self.settings, skew, led_since)
+        keys = [Key(NAMESPACE, name) for name in self.names]
+        return Operator(self.api, keys, self.settings, skew, led_since, has_deadlines=self._has_deadlines)
 
     def restart_operator(self, index: int = 0, skew: timedelta = timedelta(), *, is_released: bool = False) -> None:
         """An operator dies, and starts again with a fresh list from the API server, as the leader.

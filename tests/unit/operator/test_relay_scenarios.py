@@ -12,10 +12,9 @@ DONE = {"status": "done"}
 
 
 def by_message() -> World:
-    """Return a world whose pods need a claim, because another leader has seen the run."""
+    """Return a world whose pods need a claim, because the clock of the API server is not trusted."""
     world = World({"reporting": "TerminationMessage", "disruptionRetries": 3})
-    world.restart_operator()
-    world.standby()
+    world.second_operator()
     return world
 
 

@@ -17,7 +17,8 @@ SETTLED = 61
 
 @pytest.fixture
 def world() -> World:
-    return World({"reporting": "TerminationMessage", "disruptionRetries": 3, "podCleanup": "Always"})
+    definition = {"reporting": "TerminationMessage", "disruptionRetries": 3, "podCleanup": "Always"}
+    return World(definition, has_deadlines=True)
 
 
 def answered(world: World, name: str, answer: dict[str, Any]) -> None:
