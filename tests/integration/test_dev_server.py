@@ -22,6 +22,7 @@ from dev.harness.devserver import DevServer
 from dev.harness.gateway import GraphQL
 from dev.harness.kubectl import Kubectl
 from dev.harness.manifests import TASK_DEFINITIONS, TASK_RUNS, Manifest, task_definition, task_run
+from dev.harness.operator import PODRELAY
 from dev.harness.waiting import eventually
 from podrelay import TaskService
 from podrelay.local.container import ENV_FOLDER
