@@ -396,7 +396,7 @@ class Promises:
     def _see_wait(self, process: Process, other: Process) -> None:
         """The next iteration starts when the wait is over; the time in the record is that of the node's clock."""
         wait = (other.stored or {}).get("waitSeconds")
-        if wait is None or other.me.iteration != process.me.iteration - 1 or self._world.nodes.skew:
+        if wait is None or other.is_orphan or other.me.iteration != process.me.iteration - 1 or self._world.nodes.skew:
             return
         assert other.answered_at is not None
         due = other.answered_at + timedelta(seconds=wait)
@@ -550,6 +550,13 @@ class Promises:
             if len(holders) < limit and values[value] < self._limits["value"]:
                 self._break(f"{run['metadata']['name']} waits for a slot although {len(holders)} of {limit} are taken")
 
+    def _may_lag(self, uid: str) -> bool:
+        """Return whether the status of a run may lag behind: it has a new pod that reports by message."""
+        since = self._world.api.now - self._world.settings.status_delay
+        pods = [pod["metadata"] for pod in self._world.pods() if pod["metadata"]["ownerReferences"][0]["uid"] == uid]
+        is_new = any(datetime.fromisoformat(about["creationTimestamp"]) > since for about in pods)
+        return is_new and self._world.spec["reporting"] == names.REPORTING_TERMINATION_MESSAGE
+
     def _see_waits(self) -> None:
         """A run does not wait for a pod that has ended, nor for children that have finished.
 
@@ -566,7 +573,7 @@ class Promises:
             pod = world.api.objects.get(("pods", current.get("podName", "")))
             is_there = pod is not None and pod["metadata"]["uid"] == current.get("podUID")
             is_over = not is_there or (pod or {}).get("status", {}).get("phase") in {"Succeeded", "Failed"}
-            if current and is_over and status.get("reason") != POD_UNCERTAIN:
+            if current and is_over and status.get("reason") != POD_UNCERTAIN and not self._may_lag(about["uid"]):
                 self._break(f"{about['name']} waits for {current['podName']}, which has ended")
 
     @staticmethod
