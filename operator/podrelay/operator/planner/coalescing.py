@@ -76,6 +76,8 @@ def _delayed_until(view: View, following: Plan) -> datetime | None:
         return None
     if status.reason != statuses.ITERATION_RUNNING or object_rules.is_stalled(status) or run.spec.abort is not None:
         return None
+    if status.concurrency_key != run.status.concurrency_key:
+        return None  # until another replica knows the value, no other run of the definition gets a slot
     own = [pod for pod in view.pods if view.owns(pod)]
     pod = next((pod for pod in own if _is_named(status, pod)), None)
     if pod is None or not _may_be_unnamed(pod) or any(_is_ending(other) for other in own):
