@@ -23,8 +23,7 @@ PICTURES = {
     "run": ("runs/totals-tuesday?attempt=totals-tuesday-i2", "Iteration 2, attempt 1"),
     "failed": ("runs/feed-news", "newsletter.example refused the connection"),
     "logs": ("runs/spring-catalogue?tab=logs", "End of the logs"),
-    "inbox": ("inbox", "prices-december"),
-    "waiting": ("runs/prices-december", "1 of 2 approvals"),
+    "inbox": ("inbox", "1 of 2 approvals"),
     "schedule": ("schedules/nightly-totals", "last-days"),
     "form": ("trigger/importProducts", "How many rows the file has."),
 }
