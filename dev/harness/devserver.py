@@ -12,8 +12,8 @@ from typing import Any, Self
 import yaml
 
 from dev.cluster.tools import tool
+from dev.harness import forked
 from dev.harness.kubectl import Kubectl
-from dev.harness.operator import PODRELAY
 from dev.harness.waiting import eventually
 
 USER = "podrelay-dev"
@@ -56,14 +56,9 @@ class DevServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / f"dev-{len(list(self.folder.glob('dev-*.log')))}.log"
         flags = ("--port=0", f"--kubeconfig={self.kubeconfig}", "--output=json", *self.flags)
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [PODRELAY, "dev", *self.modules, *flags],
-                cwd=self.place or self.folder,
-                env=os.environ | self.environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        arguments = ["dev", *self.modules, *flags]
+        environment, place = os.environ | self.environment, self.place or self.folder
+        self.process = forked.podrelay(arguments, environment, self.log, folder=place)
         eventually("podrelay dev is ready", lambda: self.process.poll() is not None or self.events("ready"))
         assert self.process.poll() is None, self.text
 
@@ -103,7 +98,7 @@ class DevServer:
 
     def kill(self) -> None:
         """Kill it with SIGKILL."""
-        self.process.kill()
+        self.process.send_signal(signal.SIGKILL)
         self.process.wait(timeout=10)
 
     def stop(self) -> None:
@@ -114,5 +109,5 @@ class DevServer:
         try:
             self.process.wait(timeout=20)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            self.process.send_signal(signal.SIGKILL)
             raise AssertionError(f"podrelay dev did not stop:\n{self.text}") from None

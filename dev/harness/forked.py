@@ -26,6 +26,8 @@ _FORK_SERVER.set_forkserver_preload(
         "podrelay.gateway.options",
         "podrelay.gateway.main",
         "podrelay.cli.tasks.app",
+        "podrelay.devserver.options",
+        "podrelay.devserver.main",
         __name__,
     ]
 )
@@ -61,13 +63,15 @@ def podrelay(
     environment: dict[str, str],
     log: Path,
     silence_seconds: float = reflector.SILENCE_SECONDS,
+    folder: Path | None = None,
 ) -> Forked:
     """Run the command `podrelay` with these arguments and this environment, appending its output to a file.
 
-    It treats a watch as broken when nothing has arrived for `silence_seconds`.
+    It treats a watch as broken when nothing has arrived for `silence_seconds`. Its current folder is `folder`; default:
+    that of this process.
     """
     log.touch()
-    return _start(arguments, environment, (Path(os.devnull), log, log), silence_seconds)
+    return _start(arguments, environment, (Path(os.devnull), log, log), silence_seconds, folder)
 
 
 def command(
@@ -93,17 +97,22 @@ def _start(
     environment: dict[str, str],
     files: tuple[Path, ...],
     silence_seconds: float = reflector.SILENCE_SECONDS,
+    folder: Path | None = None,
 ) -> Forked:
-    process = _FORK_SERVER.Process(target=_run, args=(arguments, environment, files, silence_seconds), daemon=True)
+    given = (arguments, environment, files, silence_seconds, folder or Path.cwd())
+    process = _FORK_SERVER.Process(target=_run, args=given, daemon=True)
     process.start()
     return Forked(process)
 
 
-def _run(arguments: list[str], environment: dict[str, str], files: tuple[Path, ...], silence_seconds: float) -> None:
+def _run(
+    arguments: list[str], environment: dict[str, str], files: tuple[Path, ...], silence_seconds: float, folder: Path
+) -> None:
     for standard, file in enumerate(files):
         with file.open("ab" if standard else "rb") as opened:
             os.dup2(opened.fileno(), standard)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - multiprocessing has closed the one before
+    os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     reflector.SILENCE_SECONDS = silence_seconds

@@ -19,7 +19,8 @@ from tests.support.realpods import RealRelay
 
 FIRST = "test_quickstart.py"
 """This test installs and uninstalls Podrelay itself; all others share a later installation."""
-TEST_TASKS = Path(__file__).parents[1] / "support" / "tasks.py"
+SUPPORT = Path(__file__).parents[1] / "support"
+TEST_TASKS = ("tasks.py", "scenario_tasks.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -64,11 +65,11 @@ def nodes(admin: Kubectl) -> Nodes:
 
 @pytest.fixture(scope="module")
 def relay(admin: Kubectl) -> Iterator[RealRelay]:
-    """A namespace in which tests/support/tasks.py runs in real pods."""
+    """A namespace in which the tasks of tests/support run in real pods."""
     with temporary_namespace(admin) as kubectl:
         restrict(kubectl, kubectl.namespace)
         add_runner(kubectl)
-        kubectl.do("create", "configmap", "tasks", f"--from-file={TEST_TASKS}")
+        kubectl.do("create", "configmap", "tasks", *(f"--from-file={SUPPORT / name}" for name in TEST_TASKS))
         yield RealRelay(QuickKubectl.instead_of(kubectl))
 
 

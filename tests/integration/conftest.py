@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,8 @@ from dev.harness import chart, devserver
 from dev.harness.devserver import DevServer
 from dev.harness.kubectl import Kubectl, Manifest
 from dev.harness.operator import OperatorProcess
+from tests.support import distribution
+from tests.support.distribution import CLUSTER, DEV
 from tests.support.kubeletprocess import kubelet
 from tests.support.namespaces import temporary_namespace
 from tests.support.pods import add_runner, registered_node
@@ -57,37 +60,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-LONGEST_FIRST = (
-    "test_kill_points.py",
-    "test_outages.py",
-    "test_promises_played_again.py",
-    "test_backup.py",
-    "test_children.py",
-    "test_faults.py",
-    "test_crash_safety.py",
-    "test_restored_database.py",
-    "test_large_objects.py",
-    "test_secrets.py",
-    "test_slow_admission.py",
-    "test_extremes_operated.py",
-    "test_extremes.py",
-    "test_docs_pages.py",
-    "test_compatibility.py",
-    "test_bad_input.py",
-    "test_crd_rules.py",
-    "test_limits.py",
-    "test_cli.py",
-)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the longest files, because files run in parallel; keep the order within a file."""
-    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+    """Start with the longest files; keep the order within a file."""
+    items.sort(key=lambda item: distribution.place_in_order(item.path))
 
 
-CLUSTER, DEV = "cluster", "dev"
-"""Where tests run: with a real API server, or with `podrelay dev`."""
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> distribution.Scheduling:
+    """Decide which tests run in the same process."""
+    return distribution.Scheduling(config, log)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -120,39 +100,69 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture(scope="session")
-def admin(place: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
-    """kubectl as the cluster's administrator, in the namespace default."""
-    folder = tmp_path_factory.mktemp("kubectl")
-    if place == CLUSTER:
-        yield Kubectl.of(request.getfixturevalue("cluster"), folder)
-        return
-    with DevServer(folder, place=CHECKOUT) as server:
+def cluster_admin(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+    """kubectl as the administrator of the control plane.
+
+    This fixture and the next ones do not depend on `place`, so that they exist once, and are not made again after each
+    test with the other place.
+    """
+    return Kubectl.of(cluster, tmp_path_factory.mktemp("kubectl"))
+
+
+@pytest.fixture(scope="session")
+def cluster_installed(cluster_admin: Kubectl) -> None:
+    """The chart's CRDs, roles and policies, in force in the control plane."""
+    chart.install(cluster_admin)
+
+
+@pytest.fixture(scope="session")
+def cluster_pod_logs(
+    cluster_admin: Kubectl, cluster_installed: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """Run a node whose pods are processes of this host; yield the folder of their logs."""
+    with kubelet(cluster_admin, tmp_path_factory.mktemp("kubelet")) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def dev_admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
+    """kubectl with `podrelay dev`."""
+    with DevServer(tmp_path_factory.mktemp("dev"), place=CHECKOUT) as server:
         yield server.kubectl()
 
 
 @pytest.fixture(scope="session")
-def quiet_admin(
-    place: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Kubectl]:
-    """The same, where no operator works in new namespaces."""
-    if place == CLUSTER:
-        yield request.getfixturevalue("admin")
-        return
+def quiet_dev_admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
+    """kubectl with `podrelay dev` without its operator."""
     with DevServer(tmp_path_factory.mktemp("quiet"), flags=("--without-operator",)) as server:
         yield server.kubectl()
+
+
+@pytest.fixture(scope="session")
+def admin(place: str, request: pytest.FixtureRequest) -> Kubectl:
+    """kubectl as the cluster's administrator, in the namespace default."""
+    found: Kubectl = request.getfixturevalue("cluster_admin" if place == CLUSTER else "dev_admin")
+    return found
+
+
+@pytest.fixture(scope="session")
+def quiet_admin(place: str, request: pytest.FixtureRequest) -> Kubectl:
+    """The same, where no operator works in new namespaces."""
+    found: Kubectl = request.getfixturevalue("cluster_admin" if place == CLUSTER else "quiet_dev_admin")
+    return found
 
 
 @pytest.fixture(scope="session")
 def installed(place: str, request: pytest.FixtureRequest) -> None:
     """The chart's CRDs, roles and policies, in force. The operator itself is not deployed."""
     if place == CLUSTER:
-        chart.install(request.getfixturevalue("admin"))
+        request.getfixturevalue("cluster_installed")
 
 
 @pytest.fixture(scope="session")
-def node(admin: Kubectl) -> Iterator[str]:
+def node(cluster_admin: Kubectl) -> Iterator[str]:
     """The name of a node, for pods that must be bound to one."""
-    with registered_node(admin) as name:
+    with registered_node(cluster_admin) as name:
         yield name
 
 
@@ -198,16 +208,15 @@ def foreign_crd(admin: Kubectl) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def pod_logs(place: str, admin: Kubectl, installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Run a node whose pods are processes of this host; yield the folder of their logs.
+def pod_logs(place: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run a node whose pods are processes of this host; return the folder of their logs.
 
     Other test processes also have nodes, and pods are scheduled to any of them.
     """
     if place == DEV:  # has a node of its own
-        yield tmp_path_factory.mktemp("kubelet")
-        return
-    with kubelet(admin, tmp_path_factory.mktemp("kubelet")) as folder:
-        yield tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+        return tmp_path_factory.mktemp("kubelet")
+    folder: Path = request.getfixturevalue("cluster_pod_logs")
+    return tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
 @pytest.fixture

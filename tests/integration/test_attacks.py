@@ -206,6 +206,10 @@ GRANTED: dict[str, dict[str, Rights]] = {
             f"{RUNS}/status": "patch",
             DEFINITIONS: "get list create run",
             RECORDS: "get list create manage",
+            SIGNALS: "get list create manage",
+            f"{SIGNALS}/status": "patch",
+            SCHEDULES: "get list create patch",
+            f"{SCHEDULES}/status": "patch",
         }
     },
     "who decides on settings": {HERE: {SETTINGS: f"{READ} create update patch delete"}},

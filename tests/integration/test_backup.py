@@ -4,6 +4,8 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,20 @@ from dev.harness.manifests import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, 
 from dev.harness.operator import PODRELAY, OperatorProcess
 from dev.harness.waiting import eventually
 from podrelay.api import names
+from podrelay.client.backup import KINDS as KINDS_OF_EXPORT
+from podrelay.schedules.timetable import in_text
+from tests.support import scenario_tasks
 from tests.support.namespaces import temporary_namespace
 from tests.support.pods import add_runner
 from tests.support.quick import QuickKubectl
 from tests.support.relay import Relay
+from tests.support.schedules import TASK_SCHEDULES, task_schedule
+from tests.support.signals import TASK_SIGNALS, task_signal
 
 pytestmark = pytest.mark.integration
 
 KINDS = f"{TASK_DEFINITIONS},{TASK_RUNS},{TASK_ITERATIONS}"
+WAITER = Path(scenario_tasks.__file__)
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +57,29 @@ class Backup:
 
     def only(self, *runs: str) -> "Backup":
         """Return the same backup with only these runs: the tests of this file share the namespace."""
-        kept: list[Manifest] = []
-        for item in map(json.loads, self.path.read_text(encoding="utf-8").splitlines()):
-            run = item["runName"] if item["kind"] == "TaskIteration" else item.get("metadata", {}).get("name")
-            if item["kind"] not in {"TaskRun", "TaskIteration"} or run in runs:
-                kept.append(item)
+        always = {"Export", "TaskDefinition", "ExportEnd"}
+        items: list[Manifest] = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+        kept = [item for item in items if item["kind"] in always or self._about(item) in runs]
         kept[-1] |= {
-            names.TASK_RUNS: sum(item["kind"] == "TaskRun" for item in kept),
-            names.TASK_ITERATIONS: sum(item["kind"] == "TaskIteration" for item in kept),
+            plural: sum(item["kind"] == kind for item in kept)
+            for kind, plural in KINDS_OF_EXPORT.items()
+            if kind != "TaskDefinition"
         }
         path = self.path.with_name("-".join(runs) + ".jsonl")
         path.write_text("".join(json.dumps(item) + "\n" for item in kept), encoding="utf-8")
         return Backup(path)
+
+    @staticmethod
+    def _about(item: Manifest) -> str:
+        """The run that an object belongs to; the name of a schedule."""
+        match item["kind"]:
+            case "TaskIteration":
+                name: str = item["runName"]
+            case "TaskSignal":
+                name = item["spec"]["taskRun"]
+            case _:
+                name = item["metadata"]["name"]
+        return name
 
 
 def podrelay(relay: Relay, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -309,7 +328,7 @@ def test_an_interrupted_import_starts_nothing(relay: Relay, other: Relay, tmp_pa
         applied = other.kubectl.create(task_run(metadata={"name": name, "annotations": origin}, **spec))
         assert applied, str(applied)
     for name in ("torn", "torn-done"):
-        assert "import the same file again" in other.until(name, "it says so", reason="Imported")["message"]
+        assert "import the same file again" in other.until(name, "it says so", reason="Importing")["message"]
     assert other.pods("torn") == other.pods("torn-done") == []
 
     do(other, "import", str(backup.path))
@@ -317,6 +336,181 @@ def test_an_interrupted_import_starts_nothing(relay: Relay, other: Relay, tmp_pa
     assert other.until("torn-done", "it has ended", phase="Succeeded")["output"]["done"] == 1
     assert other.pods("torn-done") == []
     assert other.finished("torn")["phase"] == "Succeeded", "this one is not suspended"
+
+
+# --- signals and approvals -------------------------------------------------------------------------------------------
+
+
+def send(relay: Relay, name: str, run: str, signal: str, **more: Any) -> None:
+    sent = relay.kubectl.create(task_signal(name, run, signal, **more))
+    assert sent, str(sent)
+
+
+def signal_phase(relay: Relay, name: str) -> str | None:
+    phase: str | None = relay.kubectl.get(TASK_SIGNALS, name).get("status", {}).get("phase")
+    return phase
+
+
+def test_an_imported_run_goes_on_waiting_with_the_signals_that_came_and_consumes_none_twice(
+    relay: Relay, other: Relay, tmp_path: Path
+) -> None:
+    relay.define("Waiter", module=WAITER)
+    waits = [{"signal": "note", "seconds": 3600}, {"signal": "payment", "seconds": 3600, "count": 3}]
+    relay.run("pays", "waiter", input={"waits": waits})
+    relay.until("pays", "it waits for a note", reason="WaitingForSignal")
+    send(relay, "pays-note", "pays", "note")
+    eventually("the note is consumed", lambda: signal_phase(relay, "pays-note") == "Consumed")
+    for number in (2, 1):  # the order in which they were sent is not that of their names
+        relay.until("pays", "it waits for payments", reason="WaitingForSignal", lastRecord="pays-i2")
+        send(relay, f"pays-{number}", "pays", "payment", payload={"amount": number})
+        before = relay.kubectl.get(TASK_SIGNALS, f"pays-{number}")["metadata"]["creationTimestamp"]
+        eventually("a second has passed", partial(is_past, before))
+    backup = export(relay, tmp_path).only("pays")
+    relay.abort("pays")
+    relay.finished("pays")
+
+    do(other, "import", str(backup.path))
+
+    waits_for_a_user = "once no other cluster runs it"
+    assert "podrelay resume pays" in other.until("pays", waits_for_a_user, reason="Imported")["message"]
+    assert (signal_phase(other, "pays-note"), signal_phase(other, "pays-1")) == ("Consumed", "Pending")
+    send_again = other.kubectl.create(task_signal("pays-1", "pays", "payment", payload={"amount": 1}))
+    assert "already exists" in str(send_again), "sending it again has no effect"
+    assert "unchanged" in do(other, "import", str(backup.path))
+    do(other, "resume", "pays")
+    shown = other.until("pays", "it waits on", reason="WaitingForSignal")
+    assert shown["waitingFor"]["count"] == 3
+    send(other, "pays-0", "pays", "payment", payload={"amount": 7})
+
+    output = other.finished("pays", 60)["output"]
+
+    assert output["2"]["got"] == ["note"]
+    assert output["3"]["got"] == ["payment 2", "payment 1", "payment 7"]
+    assert {name: signal_phase(other, f"pays-{name}") for name in ("note", "0", "1", "2")} == dict.fromkeys(
+        ("note", "0", "1", "2"), "Consumed"
+    )
+
+
+def is_past(time: str) -> bool:
+    return in_text(datetime.now(UTC)) > time
+
+
+def test_an_approval_keeps_its_user_and_shows_who_has_restored_it(relay: Relay, other: Relay, tmp_path: Path) -> None:
+    spec = {"signals": [{"name": "release", "approval": {"required": 2}}]}
+    relay.define("Waiter", name="approved", module=WAITER, id="approved", **spec)
+    relay.run("deploys", "approved", input={"waits": [{"signal": "release", "seconds": 3600}]})
+    relay.until("deploys", "it waits for an approval", reason="WaitingForSignal")
+    relay.kubectl.do("create", "serviceaccount", "anna")
+    relay.kubectl.do("create", "rolebinding", "anna", "--clusterrole=podrelay-user", as_account(relay, "anna"))
+    anna = QuickKubectl.instead_of(relay.kubectl.as_service_account("anna"))
+    sender = f"system:serviceaccount:{relay.kubectl.namespace}:anna"
+    approval = task_signal("deploys-anna", "deploys", "release", sender=sender, decision="Approve")
+    eventually("anna may send signals", lambda: bool(anna.create(approval)))
+    relay.until("deploys", "it shows her approval", reason="WaitingForSignal")
+    eventually("it shows her approval", lambda: relay.status("deploys").get("approvals"))
+    backup = export(relay, tmp_path).only("deploys")
+    relay.abort("deploys")
+
+    do(other, "import", str(backup.path))
+    do(other, "resume", "deploys")
+    other.until("deploys", "it waits for the second approval", reason="WaitingForSignal")
+    me = json.loads(other.kubectl.do("auth", "whoami", "-o", "json"))["status"]["userInfo"]["username"]
+    send(other, "deploys-me", "deploys", "release", sender=me, decision="Approve")
+
+    status = other.finished("deploys", 60)
+
+    assert status["output"]["2"]["approved"] is True
+    assert [(item["by"], item.get("restoredBy")) for item in status["approvals"]] == [(sender, me), (me, None)]
+
+
+def as_account(relay: Relay, name: str) -> str:
+    return f"--serviceaccount={relay.kubectl.namespace}:{name}"
+
+
+def test_a_different_signal_of_the_same_name_is_not_overwritten(relay: Relay, other: Relay, tmp_path: Path) -> None:
+    relay.define("Waiter", module=WAITER)
+    relay.run("taken-signal", "waiter", input={"waits": [{"signal": "payment", "seconds": 3600}]}, suspend=True)
+    relay.until("taken-signal", "it waits", reason="Suspended")
+    send(relay, "taken-1", "taken-signal", "payment", payload={"amount": 1})
+    backup = export(relay, tmp_path).only("taken-signal")
+    send(other, "taken-1", "taken-signal", "payment", payload={"amount": 2})
+
+    done = podrelay(other, "import", str(backup.path))
+
+    assert done.returncode == 1
+    assert "TaskSignal taken-1 already exists and is another signal" in done.stderr
+    assert "TaskRun taken-signal was left incomplete" in done.stderr
+    other.kubectl.do("delete", TASK_SIGNALS, "taken-1")
+    assert "taskrun.podrelay.dev/taken-signal imported" in do(other, "import", str(backup.path))
+    assert other.kubectl.get(TASK_SIGNALS, "taken-1")["spec"]["payload"] == {"amount": 1}
+
+
+# --- schedules -------------------------------------------------------------------------------------------------------
+
+
+def schedule_status(relay: Relay, name: str) -> Manifest:
+    status: Manifest = relay.kubectl.get(TASK_SCHEDULES, name).get("status", {})
+    return status
+
+
+def runs_of(relay: Relay, schedule: str) -> list[str]:
+    return sorted(relay.kubectl.names(TASK_RUNS, "--selector", f"podrelay.dev/schedule={schedule}"))
+
+
+def started(relay: Relay, name: str, **spec: Any) -> None:
+    """Create a schedule, wait until it has started a run, and suspend it."""
+    relay.define_script("tick", 'echo \'{"status":"done"}\' >/dev/termination-log')
+    applied = relay.kubectl.create(task_schedule(name, "tick", schedules=[{"every": "10s"}], **spec))
+    assert applied, str(applied)
+    eventually("it has started a run", lambda: schedule_status(relay, name).get("started"), 60)
+
+
+def test_an_imported_schedule_is_suspended_and_starts_no_time_again(relay: Relay, other: Relay, tmp_path: Path) -> None:
+    started(relay, "ticks", missed={"policy": "All"}, overlap="Allow")
+    backup = export(relay, tmp_path).only("ticks")  # without its runs, as if their TTL had removed them
+    do(relay, "schedule", "pause", "ticks")
+    exported = backup.items("TaskSchedule")["ticks"]
+
+    done = podrelay(other, "import", str(backup.path))
+
+    assert done.returncode == 0, done
+    assert "taskschedule.podrelay.dev/ticks imported, suspended" in done.stdout
+    assert "podrelay schedule resume" in done.stderr
+    restored = other.kubectl.get(TASK_SCHEDULES, "ticks")
+    assert restored["spec"]["suspend"] is True
+    assert "imported as it was at" in restored["spec"]["suspendNote"]
+    assert restored["status"]["processedUntil"] == exported["status"]["processedUntil"]
+    assert restored["status"]["started"] == exported["status"]["started"]
+    assert "unchanged" in do(other, "import", str(backup.path))
+    passed = datetime.fromisoformat(exported["status"]["processedUntil"]) + timedelta(seconds=11)
+    eventually("its next time has come", lambda: datetime.now(UTC) > passed, 30)
+    assert runs_of(other, "ticks") == []
+
+    resumed_at = datetime.now(UTC)
+    do(other, "schedule", "resume", "ticks")
+    eventually("it starts a run", lambda: runs_of(other, "ticks"), 60)
+    do(other, "schedule", "pause", "ticks")
+
+    first = other.get(runs_of(other, "ticks")[0])["spec"]["scheduled"]["time"]
+    assert datetime.fromisoformat(first) > resumed_at - timedelta(seconds=10)
+    assert schedule_status(other, "ticks")["skipped"]["suspended"] >= 1
+
+
+def test_a_schedule_imported_with_resume_makes_up_for_the_times_since_the_export(
+    relay: Relay, other: Relay, tmp_path: Path
+) -> None:
+    started(relay, "tocks", missed={"policy": "All"}, overlap="Allow")
+    backup = export(relay, tmp_path).only("tocks")
+    relay.kubectl.do("delete", TASK_SCHEDULES, "tocks")
+    decided = backup.items("TaskSchedule")["tocks"]["status"]["processedUntil"]
+
+    assert "tocks imported\n" in do(other, "import", str(backup.path), "--resume")
+    eventually("it starts a run", lambda: runs_of(other, "tocks"), 60)
+    do(other, "schedule", "pause", "tocks")
+
+    first = other.get(runs_of(other, "tocks")[0])["spec"]["scheduled"]["time"]
+    following = datetime.fromisoformat(decided) + timedelta(seconds=10)
+    assert decided < first <= in_text(following), "the first time that was not decided yet, and none before it"
 
 
 # --- rights ----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 import urllib.error
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from dev.harness import forked
 from dev.harness.devserver import DevServer
 from dev.harness.gateway import GraphQL
 from dev.harness.kubectl import Kubectl
@@ -289,6 +291,21 @@ def test_after_a_kill_the_next_start_ends_what_was_left(home: Home) -> None:
     assert home.processes() == []
 
 
+def test_ctrl_c_ends_it_while_it_starts(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    (tmp_path / "endless.py").write_text(f"import time\nopen({str(begun)!r}, 'w').close()\ntime.sleep(600)\n")
+    command: list[str | Path] = [PODRELAY, "dev", "endless.py", "--port=0", "--kubeconfig=kubeconfig"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        eventually("the module is being imported", begun.exists)
+        server.send_signal(signal.SIGINT)
+        printed, _ = server.communicate(timeout=60)
+
+    assert server.returncode == 0
+    assert "stopping" in printed
+    assert "Traceback" not in printed
+    assert not (tmp_path / "kubeconfig").exists()
+
+
 @pytest.fixture
 def kept(tmp_path: Path) -> Home:
     """A home with state; its server is not started yet."""
@@ -357,15 +374,40 @@ def test_kills_at_any_moment_lose_nothing_and_repeat_no_answer(kept: Home) -> No
 
 def test_only_one_process_may_use_a_state(kept: Home) -> None:
     with kept.server:
-        other = subprocess.run(
-            [PODRELAY, "dev", *kept.server.flags, "--port=0", f"--kubeconfig={kept.folder / 'other'}"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        flags = (*kept.server.flags, "--port=0", f"--kubeconfig={kept.folder / 'other'}")
+        other = forked.command(["dev", *flags], dict(os.environ))
 
     assert other.returncode == 1
     assert f"is in use by the process {kept.server.process.pid}: end it, or use another one" in other.stderr
+
+
+def test_two_of_them_do_not_share_a_kubeconfig(home: Home) -> None:
+    other = subprocess.run(
+        [PODRELAY, "dev", "--port=0", f"--kubeconfig={home.server.kubeconfig}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert other.returncode == 1
+    assert "kubeconfig is in use by another `podrelay dev`: end it, or choose another file" in other.stderr
+    assert "speaking" in home.kubectl.do("get", "tdef")
+
+
+def test_the_kernel_ends_tasks_before_other_programs_if_there_is_no_memory(home: Home) -> None:
+    read = "open('/proc/self/oom_score_adj').read()"
+    home.module.write_text(TASKS.replace('WORD = "first"', f"WORD = {read}"))
+    eventually("it is loaded", lambda: len(home.server.events("module")) > 1)
+    home.start("one", "speaking")
+
+    assert home.finished("one")["output"] == {"word": "1000\n"}
+
+
+def test_all_things_are_pods(home: Home) -> None:
+    home.start("one", "waiting", input={"file": "never"})
+    home.until("one", reason="IterationRunning")
+
+    assert "one-i1" in home.kubectl.do("get", "all", "-o", "name")
 
 
 def test_a_port_that_is_in_use_is_reported(home: Home) -> None:
@@ -374,12 +416,7 @@ def test_a_port_that_is_in_use_is_reported(home: Home) -> None:
         ((f"--port={port}", "--api-port=0"), "--port"),
         (("--port=0", f"--api-port={port}"), "--api-port"),
     ):
-        other = subprocess.run(
-            [PODRELAY, "dev", *flags, f"--kubeconfig={home.folder / 'other'}"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        other = forked.command(["dev", *flags, f"--kubeconfig={home.folder / 'other'}"], dict(os.environ))
         assert other.returncode == 1
         assert (
             f"port {port} cannot be used (address already in use); choose another one with {flag}"

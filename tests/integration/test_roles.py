@@ -90,6 +90,10 @@ RESTORE: Rights = {
     "taskruns": {"get", "list", "create", "patch", "trigger", "manage"},
     "taskruns/status": {"patch"},
     "taskiterations": {"get", "list", "create", "manage"},
+    "tasksignals": {"get", "list", "create", "manage"},
+    "tasksignals/status": {"patch"},
+    "taskschedules": {"get", "list", "create", "patch"},
+    "taskschedules/status": {"patch"},
 }
 RUNNER_RIGHTS: Rights = {
     "taskruns": {"get", "list", "watch", "create"},

@@ -1,12 +1,10 @@
 """TaskSchedules on a real API server: their runs start at their times, each once."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
-from dev.harness.manifests import TASK_RUNS, Manifest
-from dev.harness.operator import OperatorProcess
+from dev.harness.manifests import Manifest
 from dev.harness.waiting import eventually
 from podrelay import AsyncTaskService, TaskService
 from podrelay.cli.main import run
@@ -14,26 +12,9 @@ from podrelay.client import InvalidInputError, ScheduleNotFoundError
 from podrelay.client.errors import ConflictError
 from podrelay.schedules.timetable import in_text
 from tests.support.relay import Relay
-from tests.support.schedules import TASK_SCHEDULES, task_schedule
-from tests.support.schedulescenarios import first_time
-from tests.support.watching import watching
+from tests.support.schedules import TASK_SCHEDULES, apply, runs_of, status
 
 pytestmark = pytest.mark.integration
-
-
-def status(relay: Relay, name: str) -> Manifest:
-    found: Manifest = relay.kubectl.get(TASK_SCHEDULES, name).get("status", {})
-    return found
-
-
-def runs_of(relay: Relay, schedule: str) -> list[Manifest]:
-    names = relay.kubectl.names(TASK_RUNS, "--selector", f"podrelay.dev/schedule={schedule}")
-    return [relay.get(name) for name in sorted(names)]
-
-
-def apply(relay: Relay, name: str, definition: str, **spec: Any) -> None:
-    applied = relay.kubectl.create(task_schedule(name, definition, **spec))
-    assert applied, str(applied)
 
 
 def test_a_run_starts_every_ten_seconds_and_knows_its_times(relay: Relay) -> None:
@@ -60,47 +41,6 @@ def test_a_run_starts_every_ten_seconds_and_knows_its_times(relay: Relay) -> Non
     assert datetime.fromisoformat(run["metadata"]["creationTimestamp"]) - time < timedelta(seconds=5)
     eventually("the status counts them", lambda: status(relay, "often").get("succeeded", 0) >= 2)
     assert len(status(relay, "often")["nextTimes"]) == 5
-
-
-# --- two operators, killed at any write -------------------------------------------------------------------------------
-
-WRITES = 4
-"""The first status, the run, the status that names it, the status after its end."""
-
-
-@pytest.mark.parametrize("side", ["BEFORE", "AFTER"])
-@pytest.mark.parametrize("number", range(1, WRITES + 1))
-def test_wherever_an_operator_dies_each_time_has_one_run(idle_relay: Relay, side: str, number: int) -> None:
-    relay = idle_relay
-    begin = first_time(datetime.now(UTC))
-    until = begin + timedelta(seconds=20)
-    rules = {"schedules": [{"every": "10s"}], "startAt": in_text(begin), "endAt": in_text(until)}
-    names = [f"twice-{time:%Y%m%dt%H%M%Sz}" for time in (begin, begin + timedelta(seconds=10))]
-    apply(relay, "twice", "missing", overlap="Allow", run={"ttlSecondsAfterFinished": 0}, **rules)
-    kill = {f"PODRELAY_TEST_DIE_{side}_WRITE": str(number)}
-
-    with watching(relay.kubectl) as watch, operator(relay, "killed", kill) as victim:
-
-        def end_all() -> bool:
-            """Abort each run as soon as it exists; its TTL removes it."""
-            for run in watch.newest("taskruns"):
-                if "abort" not in run["spec"]:
-                    relay.kubectl.patch(TASK_RUNS, run["metadata"]["name"], {"spec": {"abort": {}}})
-            return victim.has_ended or datetime.now(UTC) >= until
-
-        eventually("it dies", end_all, 60)
-        with operator(relay, "successor"):
-            eventually("the second time has come", lambda: end_all() and datetime.now(UTC) >= until, 60)
-            eventually("all are counted", lambda: end_all() and status(relay, "twice").get("aborted") == 2, 60)
-            eventually("all are deleted", lambda: not runs_of(relay, "twice"))
-        created = {state["metadata"]["uid"] for name in names for state in watch.states("taskruns", name)}
-    assert len(created) == 2
-    assert status(relay, "twice")["started"] == 2
-
-
-def operator(relay: Relay, name: str, environment: dict[str, str] | None = None) -> OperatorProcess:
-    # Each operator has a separate Lease, so that none has to wait until that of a killed one expires.
-    return OperatorProcess(relay.kubectl, relay.folder / name, environment or {}, (f"--lease-name={name}",))
 
 
 # --- the task service and the commands --------------------------------------------------------------------------------

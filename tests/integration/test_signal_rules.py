@@ -85,6 +85,43 @@ def test_own_groups_can_be_named(user: QuickKubectl) -> None:
     assert created, str(created)
 
 
+RESTORED = {names.ANNOTATION_CREATED_BY: "alice", names.ANNOTATION_SENT_AT: "2026-03-01T12:00:00Z"}
+
+
+def restored(annotations: dict[str, str]) -> dict[str, Any]:
+    signal = task_signal("s", "order", "release", decision="Approve", groups=["ops"])
+    return {**signal, "metadata": {**signal["metadata"], "annotations": annotations}}
+
+
+def test_only_who_restores_backups_can_create_signals_of_others_and_has_to_say_so(
+    user: QuickKubectl, admin_here: QuickKubectl, shared: Kubectl
+) -> None:
+    restorer = account(shared, "restorer", "--clusterrole=podrelay-restore")
+    own = name_of(restorer, "restorer")
+    created = restorer.create(restored({**RESTORED, names.ANNOTATION_RESTORED_BY: own}), flags=(DRY_RUN,))
+    assert created, str(created)
+
+    for annotations, message in (
+        (RESTORED, "sent-at must be absent"),
+        ({names.ANNOTATION_CREATED_BY: "alice"}, "must be your own name"),
+        ({**RESTORED, names.ANNOTATION_RESTORED_BY: "kubernetes-super-admin"}, "needs the verb manage"),
+        ({**RESTORED, names.ANNOTATION_RESTORED_BY: own, names.ANNOTATION_SENT_AT: "yesterday"}, "a time such as"),
+    ):
+        assert message in str(restorer.create(restored(annotations), flags=(DRY_RUN,))), annotations
+    as_user = restored({**RESTORED, names.ANNOTATION_RESTORED_BY: name_of(user, "anna")})
+    assert "needs the verb manage" in str(user.create(as_user, flags=(DRY_RUN,)))
+    assert "needs the verb manage" in str(
+        admin_here.create(restored({**RESTORED, names.ANNOTATION_RESTORED_BY: own}), flags=(DRY_RUN,))
+    )
+
+
+def test_it_cannot_be_changed_afterwards_who_has_restored_a_signal(admin_here: QuickKubectl) -> None:
+    assert admin_here.create(task_signal("sent", "order", "payment"))
+    for annotation in (names.ANNOTATION_RESTORED_BY, names.ANNOTATION_SENT_AT):
+        patch = {"metadata": {"annotations": {annotation: "2026-03-01T12:00:00Z"}}}
+        assert "cannot be changed" in str(admin_here.patch(TASK_SIGNALS, "sent", patch))
+
+
 def test_a_decision_must_be_signed(user: QuickKubectl) -> None:
     refused = user.create(task_signal("s", "order", "release", decision="Approve"), flags=(DRY_RUN,))
     assert "a decision must be signed" in str(refused)

@@ -1,8 +1,11 @@
 """Signals and approvals on a real API server: real tokens, pods that report by message, floods, and idle runs."""
 
 import json
+import os
+import statistics
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import pytest
 from dev.cluster import Cluster
 from dev.harness.kubectl import Kubectl
 from dev.harness.manifests import TASK_RUNS, Manifest, task_run
-from dev.harness.operator import OperatorProcess
+from dev.harness.operator import OperatorProcess, SpawnedOperator
 from dev.harness.waiting import eventually
 from podrelay.api import names
 from tests.support import audit, scenario_tasks
@@ -22,6 +25,8 @@ from tests.support.signals import TASK_SIGNALS, task_signal
 pytestmark = pytest.mark.integration
 
 WAITER = Path(scenario_tasks.__file__)
+MANY = int(os.environ.get("PODRELAY_TEST_SIGNALS", "1000"))
+"""How many signals one run gets, in the test that floods it."""
 SCRIPT = """
 if [ "$PODRELAY_ITERATION" = 1 ]
 then echo '{"status":"continue","waitForSignal":{"names":["payment"],"count":2},"waitSeconds":3600}'
@@ -258,14 +263,19 @@ def test_nothing_is_requested_while_a_run_waits(idle_relay: Relay, cluster: Clus
 
 
 def test_a_flood_of_signals_to_one_run_does_not_delay_another(idle_relay: Relay, tmp_path: Path) -> None:
+    """With `-s` and PODRELAY_TEST_SIGNALS=10000 it prints the figures of docs/performance.md."""
     relay = idle_relay
     define_waiter(relay)
-    count = 1_000
-    with OperatorProcess(relay.kubectl, tmp_path / "operator") as operator:
+    relay.define("Chain")
+    handovers: dict[str, list[float]] = {"before": [], "flood": [], "rejected": []}
+    with SpawnedOperator(relay.kubectl, tmp_path / "operator") as operator:
+        for number in range(5):
+            handovers["before"].append(handover(relay, f"before-{number}"))
+        memory = [peak_memory(operator)]
         wait_of(relay, "flooded", signal="payment", seconds=3600)
 
         def flood(part: int) -> None:
-            for number in range(part, count, 8):
+            for number in range(part, MANY, 8):
                 send(relay.kubectl, f"flood-{number}", "flooded", "note")
 
         with ThreadPoolExecutor(8) as threads:
@@ -275,9 +285,34 @@ def test_a_flood_of_signals_to_one_run_does_not_delay_another(idle_relay: Relay,
             send(relay.kubectl, "other-payment", "other", "payment", payload={"amount": 1})
             assert relay.finished("other")["output"]["2"]["got"] == ["payment 1"]
             is_flooding = not all(part.done() for part in flooding)
+            while not all(part.done() for part in flooding):
+                handovers["flood"].append(handover(relay, f"during-{len(handovers['flood'])}"))
             for part in flooding:
                 part.result()
         assert is_flooding, "the other run was not served during the flood"
+        memory.append(peak_memory(operator))
         send(relay.kubectl, "flooded-payment", "flooded", "payment", payload={"amount": 2})
         assert relay.finished("flooded", 180)["output"]["2"]["got"] == ["payment 2"]
+        # All other signals are rejected now, each with a write.
+        while status_of(relay, f"flood-{MANY - 1}").get("phase") != "Rejected" or not handovers["rejected"]:
+            handovers["rejected"].append(handover(relay, f"after-{len(handovers['rejected'])}"))
+        memory.append(peak_memory(operator))
         assert "Traceback" not in operator.text
+    for phase, seconds in handovers.items():
+        middle, most = (statistics.median(seconds), max(seconds)) if seconds else (0.0, 0.0)
+        print(f"{phase}: {len(seconds)} hand-overs, median {middle:.2f} s, longest {most:.2f} s")
+    print(f"peak memory of the operator: {', '.join(f'{mebibytes:.0f} MiB' for mebibytes in memory)}")
+
+
+def handover(relay: Relay, name: str) -> float:
+    """Let a run hand over once; return the seconds from its first answer to the start of its second iteration."""
+    relay.run(name, "chain", input={"length": 2})
+    assert relay.finished(name)["phase"] == "Succeeded"
+    first, second = relay.record(f"{name}-i1"), relay.record(f"{name}-i2")
+    return (datetime.fromisoformat(second["startedAt"]) - datetime.fromisoformat(first["finishedAt"])).total_seconds()
+
+
+def peak_memory(operator: OperatorProcess) -> float:
+    """Return the peak memory of the operator so far, in MiB."""
+    status = Path(f"/proc/{operator.process.pid}/status").read_text(encoding="utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024

@@ -45,6 +45,11 @@ class View:
     def link(self, name: str) -> Locator:
         return self.page.get_by_role("link", name=name, exact=True)
 
+    def sign_in(self, token: str) -> None:
+        """Give the page a token."""
+        self.page.get_by_label("Token").fill(token)
+        self.button("Sign in").click()
+
     def tab(self, name: str) -> None:
         """Show a part of the page of a run."""
         self.page.get_by_label("Parts of this page").get_by_role("link", name=re.compile(f"^{name}")).click()

@@ -180,6 +180,20 @@ def _rows(chance: random.Random) -> Case:
     return Case(_inside(_list(f"{limit}, {_where(chance)}" if chance.random() < 0.3 else limit, fields)))
 
 
+def _fields_of_rows(chance: random.Random) -> Case:
+    """Many fields of each object that are resolved on their own."""
+    field = chance.choice(
+        ["manifest", "input", "logs { id }", "ancestors { id }", "childCounts { count }", "history(limit: 1) { id }"]
+    )
+    fields = " ".join(f"a{n}: {field}" for n in range(chance.choice([10, 28])))
+    if chance.random() < 0.3:
+        tasks = " ".join(f"a{n}: lastTasks(limit: 20) {{ id }}" for n in range(28))
+        return Case(_inside(f"listDefinitions {{ data {{ {tasks} }} }}"))
+    if chance.random() < 0.5:
+        return Case(_inside(_list("limit: 10", f"children(limit: 100) {{ data {{ {fields} }} }}")))
+    return Case(_inside(_list("limit: 100", fields)))
+
+
 def _generations(chance: random.Random) -> Case:
     inner = "id"
     for _ in range(chance.randint(1, 5)):
@@ -313,6 +327,7 @@ _SINGLE: Final[tuple[Make, ...]] = (
     _nested,
     _rows,
     _rows,
+    _fields_of_rows,
     _generations,
     _unknown_entries,
     _values,

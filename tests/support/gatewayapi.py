@@ -86,6 +86,10 @@ class ApiServer:
     def _read(self, request: web.Request) -> web.Response:
         if (selector := request.query.get("fieldSelector")) and "involvedObject" in selector:
             return web.json_response({"items": self.objects.get(f"{request.path}?{selector}", [])})
+        if selector and (run := selector.removeprefix("spec.taskRun=")) != selector:
+            sent = [stored for path, stored in self.objects.items() if path.startswith(f"{request.path}/")]
+            found = [stored for stored in sent if stored["spec"]["taskRun"] == run]
+            return web.json_response({"items": found[: int(request.query["limit"])]})
         if selector:
             stored = self.objects.get(f"{request.path}/{selector.removeprefix('metadata.name=')}")
             return web.json_response({"items": [stored] if stored else []})

@@ -11,7 +11,8 @@ from typing import Any
 from podrelay.kube.errors import ApiError
 from podrelay.local import patches, schema
 from podrelay.local.history import Event
-from podrelay.local.memory_api import PODS, Admission, MemoryApi, ObjectName
+from podrelay.local.kinds import ObjectName
+from podrelay.local.memory_api import PODS, Admission, MemoryApi
 from podrelay.local.memory_client import MemoryClient
 
 Manifest = dict[str, Any]

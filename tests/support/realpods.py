@@ -23,16 +23,19 @@ class RealRelay(Relay):
 
     folder: Path = Path("/unused")
 
-    def define(self, task: str, name: str | None = None, **spec: Any) -> None:
-        """Apply the definition of a class of tests/support/tasks.py, as `podrelay manifests` prints it.
+    def define(self, task: str, name: str | None = None, *, module: Any = tasks, **spec: Any) -> None:
+        """Apply the definition of a class, as `podrelay manifests` prints it.
 
         Args:
             task: the class.
             name: the name of the definition, if it differs from that of the class.
+            module: the module of the class, one of those in the ConfigMap `tasks`.
             spec: fields of the definition; image and resources are those of the container, and `pod` has fields of the
                 pod.
         """
-        definition = manifest(getattr(tasks, task), "/tasks/tasks.py", spec.pop("image", EXAMPLES))
+        definition = manifest(
+            getattr(module, task), f"/tasks/{Path(module.__file__).name}", spec.pop("image", EXAMPLES)
+        )
         pod = definition["spec"]["template"]["spec"]
         pod["containers"][0]["volumeMounts"] = [MOUNT]
         pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] = True

@@ -203,6 +203,10 @@ class World:
     def patch(self, **spec: Any) -> None:
         self.api.patch(names.TASK_SCHEDULES, NAMESPACE, self.name, {"spec": spec})
 
+    def annotate(self, annotation: str, value: str) -> None:
+        patch = {"metadata": {"annotations": {annotation: value}}}
+        self.api.patch(names.TASK_SCHEDULES, NAMESPACE, self.name, patch)
+
     def finish(self, name: str, phase: str = "Succeeded") -> None:
         at = f"{self.now:%Y-%m-%dT%H:%M:%SZ}"
         self.api.patch(

@@ -1,8 +1,9 @@
-"""TaskSchedules as users write them."""
+"""TaskSchedules as users write them, and what becomes of them."""
 
 from typing import Any
 
-from dev.harness.manifests import API_VERSION, Manifest
+from dev.harness.manifests import API_VERSION, TASK_RUNS, Manifest
+from tests.support.relay import Relay
 
 TASK_SCHEDULES = "taskschedules.podrelay.dev"
 
@@ -19,3 +20,21 @@ def task_schedule(
         "metadata": {"name": name} | (metadata or {}),
         "spec": {"run": run} | spec,
     }
+
+
+def status(relay: Relay, name: str) -> Manifest:
+    """Return the status of a schedule; empty if no operator has seen it."""
+    found: Manifest = relay.kubectl.get(TASK_SCHEDULES, name).get("status", {})
+    return found
+
+
+def runs_of(relay: Relay, schedule: str) -> list[Manifest]:
+    """Return the runs of a schedule, by name."""
+    names = relay.kubectl.names(TASK_RUNS, "--selector", f"podrelay.dev/schedule={schedule}")
+    return [relay.get(name) for name in sorted(names)]
+
+
+def apply(relay: Relay, name: str, definition: str, **spec: Any) -> None:
+    """Create a schedule."""
+    applied = relay.kubectl.create(task_schedule(name, definition, **spec))
+    assert applied, str(applied)

@@ -14,6 +14,7 @@ from dev.pages import browser, build
 from tests.support.dashboard import View
 from tests.support.kubeletprocess import kubelet
 from tests.support.shop import Shop, opened
+from tests.support.signals import task_signal
 
 IMAGES = build.ROOT / "docs" / "images"
 PICTURES = {
@@ -22,6 +23,8 @@ PICTURES = {
     "run": ("runs/totals-tuesday?attempt=totals-tuesday-i2", "Iteration 2, attempt 1"),
     "failed": ("runs/feed-news", "newsletter.example refused the connection"),
     "logs": ("runs/spring-catalogue?tab=logs", "End of the logs"),
+    "inbox": ("inbox", "prices-december"),
+    "waiting": ("runs/prices-december", "1 of 2 approvals"),
     "schedule": ("schedules/nightly-totals", "last-days"),
     "form": ("trigger/importProducts", "How many rows the file has."),
 }
@@ -42,6 +45,8 @@ def main() -> None:
         shop.a_day()
         for run in ("spring-catalogue", "totals-tuesday", "feed-news", "feed-market"):
             shop.relay.finished(run)
+        shop.relay.until("prices-december", "it waits", reason="WaitingForSignal")
+        approve(shop, "prices-december", "checked all prices")
         flags = ("--auth=none", "--dashboard", f"--default-namespace={shop.namespace}")
         gateway = stack.enter_context(GatewayProcess(admin.kubeconfig, folder / "gateway", flags))
         playwright = stack.enter_context(sync_playwright())
@@ -50,6 +55,15 @@ def main() -> None:
             picture(launched, f"http://{gateway.address}", shop, theme)
         launched.close()
         shop.free_slots()
+
+
+def approve(shop: Shop, run: str, comment: str) -> None:
+    """Let a user approve a release of prices."""
+    token = shop.add_user("anna", "podrelay-approver")
+    sender = f"system:serviceaccount:{shop.namespace}:anna"
+    decision = task_signal("by-anna", run, "release", sender=sender, payload={"comment": comment}, decision="Approve")
+    sent = shop.kubectl.as_token(token).create(decision)
+    assert sent, str(sent)
 
 
 def picture(launched: Browser, base: str, shop: Shop, theme: str) -> None:

@@ -112,6 +112,9 @@ class Shop:
             self.run(f"resize-{number}", "resize-images", {"seconds": 20 * number})
         self.run("no-such-definition", "resize-pictures", {})
         self.run("later", "publish-feed", {"channel": "search"}, delaySeconds=7200)
+        self.run("prices-december", "release-prices", {}, displayName="Prices of December")
+        self.run("winter-sale", "release-prices", {"question": "freeze"}, displayName="Winter sale")
+        self.run("order-4711", "ship-order", {"total": 40}, displayName="Order 4711")
 
     def timetable(self) -> None:
         """Create schedules as a shop has them, with runs of the last nights."""

@@ -178,3 +178,72 @@ class ResizeImages(TaskDefinition):
                 return controller.response.aborted()
             time.sleep(0.1)
         return controller.response.done({"images": 340})
+
+
+class Payment(BaseModel):
+    """What has been paid."""
+
+    amount: float = Field(gt=0, description="In euros.")
+    method: Literal["card", "transfer", "cash"] = Field(default="card", description="How it was paid.")
+    reference: str = Field(default="", description="Number of the payment at the bank.", examples=["2026-4711"])
+
+
+class OrderInput(BaseModel):
+    """An order, and what has been paid for it."""
+
+    total: float = 40
+    paid: float = 0
+    seconds: float = Field(default=14 * 86_400, description="How long the payment may take.")
+
+
+class ShipOrder(TaskDefinition):
+    """Ships an order when it is paid."""
+
+    id = "shipOrder"
+    title = "Ship an order"
+    description = "Waits for the payment of an order, then ships it."
+    signals = [  # noqa: RUF012 - as users write it
+        {"name": "payment", "description": "Sent when money has arrived.", "payload": Payment}
+    ]
+
+    def run(self, input: OrderInput, controller: Controller) -> Answer:
+        """Add up what has come, and wait for the rest."""
+        if controller.signals.timed_out:
+            return controller.response.done("not paid in time", {"shipped": False})
+        input.paid += sum(payment.payload["amount"] for payment in controller.signals)
+        if input.paid >= input.total:
+            return controller.response.done("shipped", {"shipped": True, "paid": input.paid})
+        return controller.response.wait_for_signal("payment", input, seconds=input.seconds)
+
+
+class ReleaseInput(BaseModel):
+    """What is released, and who is asked."""
+
+    question: Literal["release", "freeze"] = "release"
+    seconds: float = Field(default=3 * 86_400, description="How long the decision may take.")
+
+
+class ReleasePrices(TaskDefinition):
+    """Publishes new prices when they are approved."""
+
+    id = "releasePrices"
+    title = "Release new prices"
+    description = "New prices go into the shop when two users have approved them."
+    signals = [  # noqa: RUF012 - as users write it
+        {
+            "name": "release",
+            "description": "Whether the new prices may go into the shop.",
+            "approval": {"required": 2},
+        },
+        {"name": "freeze", "description": "Whether the old prices stay.", "approval": {"groups": ["ops"]}},
+    ]
+
+    def run(self, input: ReleaseInput, controller: Controller) -> Answer:
+        """Ask, then do what was decided."""
+        if controller.task.iteration == 1:
+            return controller.response.wait_for_signal(input.question, input, seconds=input.seconds)
+        if controller.signals.approved:
+            return controller.response.done("the new prices are in the shop")
+        comments = [str(signal.payload.get("comment", "")) for signal in controller.signals]
+        words = "not decided in time" if controller.signals.timed_out else f"rejected: {' '.join(comments)}"
+        return controller.response.aborted(words)

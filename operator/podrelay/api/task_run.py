@@ -195,6 +195,8 @@ class ApprovalDecision(Model):
     """The decision."""
     by: Annotated[str, Field(max_length=1024)]
     """Name of the user."""
+    restored_by: Annotated[str, Field(max_length=1024)] | None = None
+    """Name of the user who restored the decision from a backup, and vouches for it; absent otherwise."""
     at: OwnTimestamp
     """When the signal was created."""
     name: ObjectName

@@ -24,7 +24,10 @@ podrelay COMMAND --help shows more; podrelay --install-completion sets up the co
 def main() -> None:
     """Run `podrelay`, or `kubectl podrelay`, with the arguments of this process, and exit."""
     is_plugin = Path(sys.argv[0]).stem.startswith("kubectl")
-    sys.exit(run(sys.argv[1:], "kubectl podrelay" if is_plugin else "podrelay"))
+    try:
+        sys.exit(run(sys.argv[1:], "kubectl podrelay" if is_plugin else "podrelay"))
+    except KeyboardInterrupt:  # before the command handles it itself: it is still being imported, for example
+        sys.exit(exit_codes.INTERRUPTED)
 
 
 def run(arguments: list[str], program: str = "podrelay") -> int:

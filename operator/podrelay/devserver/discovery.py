@@ -5,6 +5,7 @@ from typing import Any, Final
 from podrelay.api import crd
 from podrelay.devserver.not_here import MISSING
 from podrelay.local.kinds import KINDS, OF_PODRELAY, Kind
+from podrelay.local.memory_api import PODS
 
 Document = dict[str, Any]
 
@@ -69,13 +70,14 @@ def _resources(group: str, version: str) -> Document:
     for kind in _of(group, version):
         plural, common = kind.resource.plural, {"namespaced": kind.is_namespaced, "kind": kind.name}
         own = {"singularName": kind.name.lower(), "verbs": _VERBS, "shortNames": list(kind.short_names)}
-        category = {"categories": ["podrelay"]} if plural in OF_PODRELAY else {}
-        resources.append({"name": plural, **common, **own, **category})
+        # As in a cluster, `kubectl get all` shows pods.
+        categories = ["podrelay"] if plural in OF_PODRELAY else ["all"] if plural == PODS else []
+        resources.append({"name": plural, **common, **own, "categories": categories})
         if kind.first_status is not None:
             resources.append(
                 {"name": f"{plural}/status", "singularName": "", **common, "verbs": ["get", "patch", "update"]}
             )
-        if plural == "pods":
+        if plural == PODS:
             resources.append({"name": "pods/log", "singularName": "", **common, "verbs": ["get"]})
     for plural, missing in MISSING.get((group, version), {}).items():
         about = {"namespaced": missing.is_namespaced, "kind": missing.kind, "singularName": missing.kind.lower()}

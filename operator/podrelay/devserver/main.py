@@ -33,9 +33,6 @@ class Display(Listener, Protocol):
     def stopping(self) -> None:
         """The relay is being stopped, and waits for its pods."""
 
-    def problem(self, message: str) -> None:
-        """Something is wrong."""
-
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the relay until SIGTERM or SIGINT; return the exit code: 0 after a signal, 1 otherwise."""
@@ -60,15 +57,20 @@ async def _run(arguments: argparse.Namespace, display: Display) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, interrupt)
-    async with relay.running():
-        display.ready(relay.addresses)
-        waits = {asyncio.create_task(relay.wait()), asyncio.create_task(stop.wait())}
-        done, others = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for task in others:
-            task.cancel()
-        for task in done:
-            task.result()
+
+    async def work() -> None:
+        async with relay.running():
+            display.ready(relay.addresses)
+            await relay.wait()
+
+    working, stopping = asyncio.create_task(work()), asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not working.done():  # it may still be starting
         display.stopping()
+        working.cancel()
+    stopping.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await working
     return 0
 
 

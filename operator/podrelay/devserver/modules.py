@@ -7,7 +7,10 @@ be pulled. So an error in a file fails no run.
 import asyncio
 import contextlib
 import json
+import os
+import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -17,9 +20,14 @@ from watchfiles import PythonFilter, awatch
 from podrelay.api import names
 from podrelay.api.phases import FINISHED
 from podrelay.kube.errors import ApiError, NotFoundError
+from podrelay.local.container import ENV_FOLDER
 from podrelay.local.memory_api import MemoryApi
 
 ANNOTATION_MODULE: Final = f"{names.GROUP}/dev-module"
+IMPORT_SECONDS: Final = 60.0
+"""How long the import of a module may take."""
+_SLOW_SECONDS: Final = 10.0
+_CHECK_MILLISECONDS: Final = 1000
 _RETRY_SECONDS: Final = 1.0
 _CHECKING: Final = "the changed module is being loaded"
 
@@ -29,6 +37,9 @@ class Listener(Protocol):
 
     def defined(self, module: str, definitions: list[str], problems: list[str]) -> None:
         """A module was loaded: the names of its definitions, and what is wrong with it."""
+
+    def problem(self, message: str) -> None:
+        """Something is wrong."""
 
 
 class Modules:
@@ -40,6 +51,7 @@ class Modules:
         namespace: their namespace.
         listener: is notified of each module that was loaded.
         ready: called when pods that have waited may start.
+        folder: the folder by which the next start finds what is left of this process.
     """
 
     def __init__(
@@ -49,13 +61,17 @@ class Modules:
         namespace: str,
         listener: Listener,
         ready: Callable[[], None],
+        folder: Path,
     ) -> None:
         self._references = tuple(dict.fromkeys(references))
         self._api = api
         self._namespace = namespace
         self._listener = listener
         self._ready = ready
+        self._folder = folder
         self._problems: dict[str, str] = dict.fromkeys(self._references, _CHECKING)
+        self._loaded_at: dict[str, float] = {}
+        self._newest: dict[str, float] = {}
         # Until a module could be imported, it is looked for in the current folder.
         self._files = dict.fromkeys(self._references, frozenset({Path.cwd() / "module.py"}))
 
@@ -81,22 +97,47 @@ class Modules:
         """Load modules again when their files change, until other folders have to be watched."""
         folders = self._folders()
         existing = [folder for folder in folders if folder.is_dir()] or [Path.cwd()]
-        watch = awatch(*existing, watch_filter=PythonFilter(), recursive=False, step=20, debounce=200)
+        watch = awatch(
+            *existing,
+            watch_filter=PythonFilter(),
+            recursive=False,
+            step=20,
+            debounce=200,
+            rust_timeout=_CHECK_MILLISECONDS,
+            yield_on_timeout=True,
+        )
         async for changes in watch:
             # A new file next to a module may be the one whose import has failed.
             changed = {Path(path).parent for _, path in changes}
             concerned = [name for name, files in self._files.items() if changed & {file.parent for file in files}]
+            concerned += [name for name in self._files if name not in concerned and self._is_outdated(name)]
             for name in concerned:
                 self._problems[name] = _CHECKING
             await asyncio.gather(*map(self._load, concerned))
             if self._folders() != folders:
                 return
 
+    def _is_outdated(self, reference: str) -> bool:
+        """Return whether a file has changed since the module began to load: perhaps before its folder was watched."""
+        newest = max((_changed_at(file) for file in self._files[reference]), default=0.0)
+        # A file from the future counts once.
+        return self._loaded_at.get(reference, newest) < newest != self._newest.get(reference)
+
     def _folders(self) -> set[Path]:
         return {file.parent for files in self._files.values() for file in files}
 
     async def _load(self, reference: str) -> None:
-        described = await _described(reference)
+        self._newest[reference] = max((_changed_at(file) for file in self._files[reference]), default=0.0)
+        self._loaded_at[reference] = time.time()
+        slow = asyncio.get_running_loop().call_later(
+            _SLOW_SECONDS,
+            self._listener.problem,
+            f"{reference} is still being imported after {_SLOW_SECONDS:g} s; what it does at import must end",
+        )
+        try:
+            described = await _described(reference, self._folder)
+        finally:
+            slow.cancel()
         if described["files"]:
             self._files[reference] = frozenset(map(Path, described["files"]))
         problems: list[str] = described["problems"]
@@ -142,20 +183,40 @@ class Modules:
                 self._api.delete(names.TASK_DEFINITIONS, self._namespace, item["metadata"]["name"])
 
 
-async def _described(reference: str) -> dict[str, Any]:
+def _changed_at(file: Path) -> float:
+    with contextlib.suppress(OSError):
+        return file.stat().st_mtime
+    return 0.0
+
+
+async def _described(reference: str, folder: Path) -> dict[str, Any]:
+    """Return the description of a module, see `describe`; one that cannot be imported has only problems."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "podrelay.devserver.describe",
         reference,
+        env=os.environ | {ENV_FOLDER: str(folder)},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C must reach only this process
     )
-    output, errors = await process.communicate()
     try:
+        async with asyncio.timeout(IMPORT_SECONDS):
+            output, errors = await process.communicate()
         described: dict[str, Any] = json.loads(output)
+    except TimeoutError:
+        described = _failed(reference, f"this takes longer than {IMPORT_SECONDS:g} s, so it was stopped")
     except ValueError:
         last = errors.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
-        described = {"manifests": [], "problems": [f"cannot import {reference}: {last[0]}"], "files": []}
+        described = _failed(reference, last[0])
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # it has ended, and left no process behind
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
     return described
+
+
+def _failed(reference: str, why: str) -> dict[str, Any]:
+    return {"manifests": [], "problems": [f"cannot import {reference}: {why}"], "files": []}

@@ -1,6 +1,5 @@
 """The node: a thread that runs the kubelet, and does what controllers of Kubernetes do in the background."""
 
-import queue
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,6 +9,7 @@ from typing import Any, Final
 from podrelay.api import names
 from podrelay.kube.errors import AlreadyExistsError, ApiError, NotFoundError
 from podrelay.local.history import Event
+from podrelay.local.inbox import Inbox
 from podrelay.local.kinds import KINDS, NAMESPACES, SERVICE_ACCOUNTS
 from podrelay.local.kubelet import Kubelet, Runtime
 from podrelay.local.memory_api import PODS, MemoryApi
@@ -39,8 +39,7 @@ class Node:
         self._api = api
         self._changed = changed
         self._kubelet = Kubelet(api, runtime, folder, lambda: datetime.now(UTC))
-        self._inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._inbox = Inbox()
         self._stop_at: datetime | None = None
         self._is_killing = threading.Event()
         self._swept_at = datetime.now(UTC)
@@ -48,11 +47,10 @@ class Node:
     def take(self, event: Event) -> None:
         """Process a change later. May be called by any thread."""
         self._inbox.put(event)
-        self._bell.put(None)
 
     def wake(self) -> None:
         """Check all containers again. May be called by any thread."""
-        self._bell.put(None)
+        self._inbox.wake()
 
     def stop(self) -> None:
         """Ask all containers to end, then return from `run`; a second call kills them. May be called by any thread."""
@@ -93,16 +91,10 @@ class Node:
         left = (min(due) - datetime.now(UTC)).total_seconds() if due else _LONGEST_WAIT
         if self._stop_at is not None:
             left = min(left, 0.2) if left > 0 else 0.2
-        try:
-            self._bell.get(timeout=min(max(left, 0.0), _LONGEST_WAIT))
-            while True:
-                self._bell.get_nowait()
-        except queue.Empty:
-            return
+        self._inbox.wait(min(left, _LONGEST_WAIT))
 
     def _drain(self) -> None:
-        while not self._inbox.empty():
-            event = self._inbox.get()
+        for event in self._inbox.taken():
             if event.plural == PODS:
                 self._kubelet.see(event.object, is_deletion=event.is_deletion)
             elif event.plural == names.TASK_ITERATIONS:

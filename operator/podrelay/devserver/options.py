@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 DEFAULT_PORT: Final = 8090
+MAX_PORT: Final = 65_535
 DEFAULT_KUBECONFIG: Final = Path(".podrelay", "kubeconfig")
 _EPILOG: Final = """examples:
   podrelay dev tasks.py
@@ -28,17 +29,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "modules",
         metavar="MODULE",
         nargs="*",
+        type=_module,
         help="a module with tasks: importable from the current folder, or a path to a .py file",
     )
     parser.add_argument(
         "--port",
-        type=int,
+        type=_port,
         default=DEFAULT_PORT,
         metavar="PORT",
         help="port of the gateway; 0: any; default: %(default)s",
     )
     parser.add_argument(
-        "--api-port", type=int, metavar="PORT", help="port of the API server; default: the one after --port, or any"
+        "--api-port", type=_port, metavar="PORT", help="port of the API server; default: the one after --port, or any"
     )
     parser.add_argument(
         "--kubeconfig",
@@ -67,6 +69,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", "-o", choices=("text", "json"), default="text", help="json: one JSON object a line, on stdout"
     )
     parser.add_argument("--verbose", action="store_true", help="also print the log of operator and gateway")
+
+
+def _module(text: str) -> str:
+    module, colon, _ = text.partition(":")
+    if colon:
+        raise argparse.ArgumentTypeError(f"name the module alone, {module!r}: all of its task definitions are used")
+    return text
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {MAX_PORT}")
+    return int(text)
 
 
 def _positive(text: str) -> int:

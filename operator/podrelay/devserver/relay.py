@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import contextlib
-import json
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -16,12 +15,13 @@ from aiohttp import web
 
 from podrelay.api import names
 from podrelay.api.errors import PodrelayError
-from podrelay.devserver import leftovers
+from podrelay.devserver import kubeconfig, leftovers
 from podrelay.devserver.admission import Admission
 from podrelay.devserver.api_server import ApiServer
 from podrelay.devserver.modules import Listener as ModuleListener
 from podrelay.devserver.modules import Modules
 from podrelay.devserver.node import NAMESPACE, Node
+from podrelay.devserver.options import MAX_PORT
 from podrelay.devserver.state import State
 from podrelay.gateway import main as gateway
 from podrelay.gateway import options as gateway_options
@@ -40,7 +40,6 @@ from podrelay.schemas.process import SchemaProcess
 
 _HOST: Final = "127.0.0.1"
 _SECRET: Final = "secret"  # noqa: S105 - the name of a setting
-_CONTEXT: Final = "podrelay-dev"
 
 
 class AddressError(PodrelayError):
@@ -115,7 +114,7 @@ class Relay:
             loading = asyncio.create_task(modules.load())
             stack.push_async_callback(_end, [loading])
             url = await self._serve_api(stack, server)
-            self._write_kubeconfig(stack, url)
+            stack.enter_context(kubeconfig.written(self._arguments.kubeconfig, url, NAMESPACE))
             with contextlib.suppress(ApiError):  # it exists in the state
                 api.create(NAMESPACES, "", {"metadata": {"name": NAMESPACE}})
             node = loop.run_in_executor(None, self._node.run)
@@ -179,7 +178,7 @@ class Relay:
             version=state.version if state else 100,
         )
         server = ApiServer(api, loop, secret)
-        modules = Modules(self._arguments.modules, api, NAMESPACE, self._listener, self._wake)
+        modules = Modules(self._arguments.modules, api, NAMESPACE, self._listener, self._wake, folder)
         runtime = ProcessRuntime(api, folder, lambda: 0.0, self._listener.printed, self._wake, modules.obstacle)
         self._node = Node(api, runtime, folder, self._listener.changed)
         return api, server, runtime, modules
@@ -192,33 +191,13 @@ class Relay:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         arguments = self._arguments
-        wanted = arguments.api_port if arguments.api_port is not None else arguments.port + 1 if arguments.port else 0
+        following = arguments.port + 1 if 0 < arguments.port < MAX_PORT else 0
+        wanted = following if arguments.api_port is None else arguments.api_port
         with _explained("--api-port", wanted):
             site = web.TCPSite(runner, _HOST, wanted)
             await site.start()
         port = runner.addresses[0][1]
         return f"http://{_HOST}:{port}/{server.secret}"
-
-    def _write_kubeconfig(self, stack: contextlib.ExitStack | contextlib.AsyncExitStack, url: str) -> None:
-        file: Path = self._arguments.kubeconfig
-        document = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": _CONTEXT, "cluster": {"server": url}}],
-            "users": [{"name": _CONTEXT, "user": {}}],
-            "contexts": [
-                {"name": _CONTEXT, "context": {"cluster": _CONTEXT, "user": _CONTEXT, "namespace": NAMESPACE}}
-            ],
-            "current-context": _CONTEXT,
-        }
-        is_own_folder = not file.parent.exists()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if is_own_folder:
-            (file.parent / ".gitignore").write_text("*\n", encoding="utf-8")
-        file.unlink(missing_ok=True)
-        file.touch(mode=0o600)
-        file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")  # JSON is YAML
-        stack.callback(file.unlink, missing_ok=True)
 
     async def _operate(self, client: Client) -> None:
         if self._arguments.without_operator:

@@ -133,6 +133,7 @@ class ApprovalDecision(_Struct, frozen=True):
     by: str
     at: datetime
     iteration: int = 0
+    restored_by: str | None = None
 
 
 class HookOutcome(_Struct, frozen=True):
@@ -232,8 +233,25 @@ class Standby(_Struct, frozen=True):
     after_seconds: int
 
 
+class Approval(_Struct, frozen=True):
+    """Who may decide, and how many users must approve."""
+
+    required: int = 1
+    groups: tuple[str, ...] | None = None
+    exclude_creator: bool = False
+
+
+class SignalType(_Struct, frozen=True):
+    """A signal that runs of a definition understand, without its schema."""
+
+    name: str
+    description: str | None = None
+    payload_schema: Present | None = None
+    approval: Approval | None = None
+
+
 class DefinitionSpec(_Struct, frozen=True):
-    """The spec of a definition, without its template and schema."""
+    """The spec of a definition, without its template and schemas."""
 
     id: str
     title: str
@@ -259,6 +277,8 @@ class DefinitionSpec(_Struct, frozen=True):
     reporting: str = names.REPORTING_API
     handover: str = "Ahead"
     standby: Standby | None = None
+    signals: tuple[SignalType, ...] | None = None
+    """None: all signals are accepted."""
 
 
 class DefinitionCondition(_Struct, frozen=True):
@@ -296,6 +316,12 @@ class ResponseError(_Struct, frozen=True):
     code: str | None = None
 
 
+class AwaitedNames(_Struct, frozen=True):
+    """The names of the signals that an answer asks to wait for."""
+
+    names: tuple[str, ...] = ()
+
+
 class Response(_Struct, frozen=True):
     """The answer of one attempt, without payloads."""
 
@@ -305,6 +331,7 @@ class Response(_Struct, frozen=True):
     wait_seconds: float | None = None
     wait_until: datetime | None = None
     wait_for_children: Present | None = None
+    wait_for_signal: AwaitedNames | None = None
 
 
 _SOME: Final = (Present(),)

@@ -37,6 +37,8 @@ class Permission(Enum):
     WATCH_SCHEDULES = ("watch", names.TASK_SCHEDULES, "", names.GROUP)
     PATCH_SCHEDULES = ("patch", names.TASK_SCHEDULES, "", names.GROUP)
     DELETE_SCHEDULES = ("delete", names.TASK_SCHEDULES, "", names.GROUP)
+    LIST_SIGNALS = ("list", names.TASK_SIGNALS, "", names.GROUP)
+    CREATE_SIGNALS = ("create", names.TASK_SIGNALS, "", names.GROUP)
     LIST_LOGS = ("list", names.TASK_ITERATIONS, "", names.GROUP)
     WATCH_LOGS = ("watch", names.TASK_ITERATIONS, "", names.GROUP)
     GET_PODS = ("get", PODS.plural, "", "")

@@ -1,6 +1,6 @@
 """Signals: sent with the caller's own token, so that RBAC and admission policies decide, and checked at once."""
 
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -19,9 +19,12 @@ from podrelay.gateway.errors import (
     ValidationError,
     from_api,
 )
+from podrelay.gateway.objects import Run
 from podrelay.gateway.payloads import Object, fetch
 from podrelay.kube import errors as kube_errors
 from podrelay.kube.resources import TASK_DEFINITIONS, TASK_RUNS, TASK_SIGNALS, Key
+
+MOST_SENT: Final = 100
 
 
 async def send(
@@ -61,6 +64,27 @@ async def send(
     if verdict is not None and verdict.problem is None and verdict.fields:
         raise InvalidInputError(verdict.fields)
     return await _create(call, key, manifest)
+
+
+async def sent_to(call: Call, run: Run, limit: int) -> list[Object]:
+    """Return TaskSignals of a run, oldest first; if there are more than 100, any 100 of them.
+
+    Raises:
+        GatewayError: the caller may not list them, or they are too large for the budget.
+    """
+    namespace, name = run.key
+    await call.may("list", names.TASK_SIGNALS, Key(namespace, ""))
+    call.budget.take_fetch()
+    params = {"fieldSelector": f"spec.taskRun={name}", "limit": str(max(1, min(limit, MOST_SENT)))}
+    try:
+        async with call.budget.fetching:
+            body = await call.caller.client.request("GET", TASK_SIGNALS.path(namespace), params=params)
+    except API_FAILURES as error:
+        raise from_api(error, f'list the signals of task "{name}"') from error
+    call.budget.take_payload(len(body))
+    found: list[Object] = orjson.loads(body)["items"]
+    call.budget.take_rows(len(found))
+    return sorted(found, key=lambda one: (one["metadata"]["creationTimestamp"], one["metadata"]["name"]))
 
 
 async def _create(call: Call, run: Key, manifest: Object) -> Object:

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from podrelay.local.unix import SOCKET_FILE, UnixConnection
 from podrelay.runner import main as runner
 from podrelay.runner.api_client import REQUEST_TIMEOUT_SECONDS, ApiClient
 
+_FIRST_TO_END: Final = "1000"
 ENV_FOLDER: Final = "PODRELAY_LOCAL_FOLDER"
 """Directory with socket and token of the API server."""
 ENV_AHEAD: Final = "PODRELAY_LOCAL_AHEAD_SECONDS"
@@ -42,7 +44,14 @@ def _end_with_the_world(lifeline: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
+def _be_the_first_to_run_out_of_memory() -> None:
+    """Let the kernel end this process before others, as kubelets do for pods without a memory request."""
+    with suppress(OSError):  # there is no /proc
+        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_END, encoding="ascii")
+
+
 if __name__ == "__main__":
+    _be_the_first_to_run_out_of_memory()
     lifeline = (int(os.environ[ENV_LIFELINE]),)
     threading.Thread(target=_end_with_the_world, args=lifeline, name="podrelay-lifeline", daemon=True).start()
     runner.main(run)

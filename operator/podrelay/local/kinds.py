@@ -25,6 +25,14 @@ SECRETS: Final = "secrets"
 SERVICE_ACCOUNTS: Final = "serviceaccounts"
 
 
+class ObjectName(NamedTuple):
+    """The key of an object."""
+
+    plural: str
+    namespace: str
+    name: str
+
+
 class Kind(NamedTuple):
     """A kind of object.
 

@@ -10,7 +10,6 @@ thread-safe. Stored objects are immutable: methods return the stored object itse
 import secrets
 import threading
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
@@ -22,13 +21,13 @@ from podrelay.kube.api import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_ME
 from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, NotFoundError
 from podrelay.local import patches, schema, selectors
 from podrelay.local.history import Event, History
-from podrelay.local.kinds import KINDS, Kind
+from podrelay.local.kinds import KINDS, Kind, ObjectName
+from podrelay.local.owners import Owners
 from podrelay.local.pod_logs import PodLogs
 
 PODS: Final = "pods"
 MAX_OBJECT_BYTES: Final = 1536 * 1024
 """Maximum size of an object as JSON: etcd accepts no larger request."""
-_KNOWN_OWNERS: Final = frozenset(kind.name for kind in KINDS.values())
 _FIRST: Final = ("apiVersion", "kind", "metadata")
 _FIXED: Final = (
     "name",
@@ -49,14 +48,6 @@ Admission = Callable[[str, Object | None, Object], Object]
 
 An exception rejects the write.
 """
-
-
-class ObjectName(NamedTuple):
-    """The key of an object."""
-
-    plural: str
-    namespace: str
-    name: str
 
 
 class Page(NamedTuple):
@@ -103,16 +94,12 @@ class MemoryApi:
         self._lock = threading.RLock()
         self._has_changed = threading.Condition(self._lock)
         self._objects: dict[str, dict[ObjectName, Object]] = {plural: {} for plural in KINDS}
-        self._uids: set[str] = set()
-        self._dependents: defaultdict[str, dict[ObjectName, None]] = defaultdict(dict)
-        """The objects that name an owner, by the UID of the owner."""
-        self._may_be_garbage: dict[ObjectName, None] = {}
+        self._owners = Owners()
         self._version = version
         self._history = History(version)
         for plural, obj in stored:
             self._put(ObjectName(plural, obj["metadata"].get("namespace", ""), obj["metadata"]["name"]), obj)
-        for names in self._dependents.values():
-            self._may_be_garbage |= names
+        self._owners.suspect_all()
 
     @property
     def version(self) -> int:
@@ -354,10 +341,10 @@ class MemoryApi:
         Return whether there were any. Their own dependents are deleted by the next call.
         """
         with self._lock:
-            names, self._may_be_garbage = self._may_be_garbage, {}
-            found = [name for name in names if self._is_garbage(name)]
-            for name in found:
-                self.delete(*name)
+            known = ((key, self._objects[key.plural].get(key)) for key in self._owners.suspects())
+            found = [key for key, stored in known if stored is not None and self._owners.is_garbage(stored)]
+            for key in found:
+                self.delete(*key)
             return bool(found)
 
     # --- within -------------------------------------------------------------------------------------------------------
@@ -402,40 +389,22 @@ class MemoryApi:
 
     def _put(self, key: ObjectName, stored: Object) -> None:
         self._objects[key.plural][key] = stored
-        self._uids.add(stored["metadata"]["uid"])
-        for owner in stored["metadata"].get("ownerReferences") or ():
-            self._dependents[owner["uid"]][key] = None
-            if owner["uid"] not in self._uids:
-                self._may_be_garbage[key] = None
+        self._owners.add(key, stored)
 
     def _remove(self, key: ObjectName) -> None:
         stored = self._objects[key.plural].pop(key)
         metadata = stored["metadata"]
-        self._uids.discard(metadata["uid"])
+        self._owners.remove(key, stored)
         if key.plural == PODS:
             self.logs.remove(metadata["uid"])
-        for owner in metadata.get("ownerReferences") or ():
-            self._dependents[owner["uid"]].pop(key, None)
-            if not self._dependents[owner["uid"]]:
-                del self._dependents[owner["uid"]]
-        self._may_be_garbage |= self._dependents.get(metadata["uid"], {})
         last = stored | {"metadata": metadata | {"resourceVersion": self._next()}}
         self._report(Event(key.plural, "DELETED", last, stored), len(msgspec.json.encode(last)))
 
     def _disown(self, uid: str) -> None:
-        for key in list(self._dependents.get(uid, ())):
+        for key in self._owners.release(uid):
             stored = self.get(*key)
             owners = [owner for owner in stored["metadata"]["ownerReferences"] if owner["uid"] != uid]
             self._store(key, "MODIFIED", stored | {"metadata": stored["metadata"] | {"ownerReferences": owners}})
-        self._dependents.pop(uid, None)
-
-    def _is_garbage(self, key: ObjectName) -> bool:
-        stored = self._objects[key.plural].get(key)
-        if stored is None or "deletionTimestamp" in stored["metadata"]:
-            return False
-        owners = stored["metadata"].get("ownerReferences") or ()
-        # Owners of unknown kinds count as existing.
-        return bool(owners) and all(o["uid"] not in self._uids and o["kind"] in _KNOWN_OWNERS for o in owners)
 
     def _at(self, version: int, plural: str) -> dict[ObjectName, Object]:
         """Return the objects of a kind as of a version."""

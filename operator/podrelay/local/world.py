@@ -6,7 +6,6 @@ are processes) only put changes into the inbox and wake the main loop.
 
 import base64
 import contextlib
-import queue
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -23,6 +22,7 @@ from podrelay.local import allowed_overrides, memory_client, schema
 from podrelay.local.clock import Clock
 from podrelay.local.errors import NotRunnableHereError, SecretError, StuckError
 from podrelay.local.history import Event
+from podrelay.local.inbox import Inbox
 from podrelay.local.kinds import SECRETS
 from podrelay.local.kubelet import Kubelet, Runtime
 from podrelay.local.memory_api import PODS, MemoryApi, Object
@@ -100,12 +100,10 @@ class World:
         self._folder = folder
         self._skips_waits = skips_waits
         self._changed = changed
-        self._inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        # A SimpleQueue is reentrant, so a signal handler may put something into it at any time.
-        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._inbox = Inbox()
         self._dirty: dict[Key, None] = {}
         self._due: dict[Key, datetime] = {}
-        self.api = MemoryApi(clock.now, self._take, admit=self._admit)
+        self.api = MemoryApi(clock.now, self._inbox.put, admit=self._admit)
         self._dirty_signals: dict[Key, None] = {}
         self._store = Store(
             self._mark,
@@ -202,7 +200,7 @@ class World:
 
     def wake(self) -> None:
         """Wake the main loop. May be called by any thread, and by signal handlers."""
-        self._bell.put(None)
+        self._inbox.wake()
 
     # --- the main loop ----------------------------------------------------------------------------------------------
 
@@ -285,12 +283,7 @@ class World:
         if self._skips_waits and not kubelet.is_busy:
             self.clock.advance(left)
             return
-        try:
-            self._bell.get(timeout=min(left, _LONGEST_WAIT))
-            while True:
-                self._bell.get_nowait()
-        except queue.Empty:
-            return
+        self._inbox.wait(min(left, _LONGEST_WAIT))
 
     def _admit(self, plural: str, before: Object | None, after: Object) -> Object:
         admitted = schema.admitted(plural, before, after)
@@ -302,16 +295,12 @@ class World:
 
     # --- changes ----------------------------------------------------------------------------------------------------
 
-    def _take(self, event: Event) -> None:
-        self._inbox.put(event)
-        self._bell.put(None)
-
     def _mark(self, key: Key) -> None:
         self._dirty[key] = None
 
     def _drain(self) -> None:
-        while not self._inbox.empty():
-            self._see(self._inbox.get())
+        for event in self._inbox.taken():
+            self._see(event)
 
     def _see(self, event: Event) -> None:
         kinds: dict[str, tuple[type[Any], Any]] = {

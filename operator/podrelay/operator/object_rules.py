@@ -22,6 +22,7 @@ _NOT_ADMITTED: Final = frozenset(
         INVALID_INPUT_SCHEMA,
         OVERRIDES_NOT_ALLOWED,
         "Restored",
+        "Importing",
         "Imported",
         "ParentDeleted",
     }

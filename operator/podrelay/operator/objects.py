@@ -195,6 +195,7 @@ class ApprovalDecision(Projection, frozen=True):
     at: datetime
     name: str
     iteration: int
+    restored_by: str | None = None
 
 
 class HookOutcome(Projection, frozen=True):
@@ -376,6 +377,11 @@ class TaskRun(Projection, frozen=True):
         # Copy it: the decoded value is a view that keeps the whole response in memory.
         kept = self.spec.input.copy() if is_kept else _NOT_KEPT
         msgspec.structs.force_setattr(self, "spec", msgspec.structs.replace(self.spec, input=kept))
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether `podrelay import` has not restored all of the run yet: until then, the run is left alone."""
+        return self.metadata.annotations.imported == names.IMPORT_INCOMPLETE
 
 
 # --- ConfigMap podrelay-settings -------------------------------------------------------------------------------------

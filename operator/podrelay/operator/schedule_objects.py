@@ -182,17 +182,18 @@ class TaskScheduleStatus(Projection, frozen=True):
         return next((condition for condition in self.conditions if condition.type == kind), None)
 
 
-class UserAnnotations(msgspec.Struct, frozen=True):
-    """The users who wrote a schedule."""
+class ScheduleAnnotations(msgspec.Struct, frozen=True):
+    """The users who wrote a schedule, and whether it was restored."""
 
     created_by: str | None = msgspec.field(default=None, name=names.ANNOTATION_CREATED_BY)
     changed_by: str | None = msgspec.field(default=None, name=names.ANNOTATION_CHANGED_BY)
+    imported: str | None = msgspec.field(default=None, name=names.ANNOTATION_IMPORTED)
 
 
 class ScheduleMetadata(Metadata, frozen=True):
     """Identity of a schedule."""
 
-    annotations: UserAnnotations = UserAnnotations()
+    annotations: ScheduleAnnotations = ScheduleAnnotations()
 
 
 _NOT_KEPT: Final = msgspec.Raw()

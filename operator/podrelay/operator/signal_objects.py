@@ -1,10 +1,12 @@
 """The projection of a TaskSignal. Its payload is not kept, only its size."""
 
+from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from podrelay.api import names
+from podrelay.api.signal_times import sent_at
 from podrelay.operator.objects import Metadata, Projection
 
 PENDING: Final = "Pending"
@@ -20,6 +22,8 @@ class SignalAnnotations(msgspec.Struct, frozen=True):
     """The annotations of a signal that the operator reads."""
 
     created_by: str | None = msgspec.field(default=None, name=names.ANNOTATION_CREATED_BY)
+    restored_by: str | None = msgspec.field(default=None, name=names.ANNOTATION_RESTORED_BY)
+    sent_at: str | None = msgspec.field(default=None, name=names.ANNOTATION_SENT_AT)
 
 
 class SignalMetadata(Metadata, frozen=True):
@@ -63,3 +67,8 @@ class TaskSignal(Projection, frozen=True):
     def is_pending(self) -> bool:
         """Whether it was neither consumed nor rejected, as far as is known."""
         return self.status.phase == PENDING and self.metadata.deletion_timestamp is None
+
+    @property
+    def sent_at(self) -> datetime:
+        """When it was sent: the time of its creation, unless it was restored from a backup."""
+        return sent_at(self.metadata.annotations.sent_at, self.metadata.creation_timestamp)

@@ -4,7 +4,7 @@ A `View` is everything that is known about one TaskRun at one moment. It holds n
 test can construct any situation by hand.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -181,21 +181,29 @@ class WaitingSignal(msgspec.Struct, frozen=True):
     """Of the TaskSignal."""
     signal: str
     created: datetime
+    """When it was sent."""
     size: int = 0
     """Bytes of its payload."""
     decision: str | None = None
     sender: str = ""
+    restored_by: str | None = None
+    """Who restored it from a backup; None if its sender has sent it."""
 
 
 class Inbox(msgspec.Struct, frozen=True):
-    """The signals of a run. There may be many: `of` returns only the oldest ones of one name."""
+    """The signals that the next decisions about a run depend on; a run may have many more."""
 
-    of: Callable[[str], tuple[WaitingSignal, ...]] = lambda _signal: ()
-    """Returns the accepted signals of this name, the oldest first, at most SIGNALS_AT_ONCE."""
-    find: Callable[[str], WaitingSignal | None] = lambda _name: None
-    """Returns the signal of the TaskSignal of this name, whether it waits or not; None if it is not known."""
-    is_consumed: Callable[[str], bool] = lambda _name: False
-    """Returns whether the TaskSignal of this name is known to be marked as consumed."""
+    waiting: tuple[WaitingSignal, ...] = ()
+    """The accepted signals of the names that the run waits for, of each name the oldest ones first, at most
+    SIGNALS_AT_ONCE."""
+    decisions: Mapping[str, WaitingSignal] = msgspec.field(default_factory=lambda: MappingProxyType({}))
+    """The decisions among these signals, and among those that a pod was given or an answer has consumed, by the name
+    of the TaskSignal."""
+    consumed: frozenset[str] = frozenset()
+    """Which of the TaskSignals that an answer has consumed are known to be marked as consumed."""
+
+
+EMPTY_INBOX: Final = Inbox()
 
 
 class View(msgspec.Struct, frozen=True):
@@ -240,7 +248,7 @@ class View(msgspec.Struct, frozen=True):
     the namespace does not set it."""
     is_kept_for_its_schedule: bool = False
     """Whether its schedule has yet to take note of the run: until then, a deleted run might be started again."""
-    inbox: Inbox = Inbox()
+    inbox: Inbox = EMPTY_INBOX
     consumed: frozenset[str] = frozenset()
     """Names of records whose signals are marked as consumed in the API server."""
     settings: Settings = Settings()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, overload
 
-from podrelay.api import limits, names
+from podrelay.api import limits, names, signal_times
 
 
 class Signal(NamedTuple):
@@ -138,6 +138,9 @@ def signal_of(stored: dict[str, Any]) -> Signal:
         spec.get("payload") or {},
         about["name"],
         (about.get("annotations") or {}).get(names.ANNOTATION_CREATED_BY),
-        datetime.fromisoformat(about["creationTimestamp"]),
+        signal_times.sent_at(
+            (about.get("annotations") or {}).get(names.ANNOTATION_SENT_AT),
+            datetime.fromisoformat(about["creationTimestamp"]),
+        ),
         spec.get("decision"),
     )

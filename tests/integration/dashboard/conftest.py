@@ -61,6 +61,15 @@ def gateway(admin: Kubectl, shop: Shop, tmp_path_factory: pytest.TempPathFactory
         assert "Traceback" not in gateway.text, gateway.text
 
 
+@pytest.fixture(scope="package")
+def asking(admin: Kubectl, shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """A gateway that asks for a token."""
+    flags = ("--dashboard", f"--default-namespace={shop.namespace}")
+    with GatewayProcess(admin.kubeconfig, tmp_path_factory.mktemp("asking"), flags) as gateway:
+        yield gateway
+        assert "Traceback" not in gateway.text, gateway.text
+
+
 @pytest.fixture
 def open_page(browser: Browser, gateway: GatewayProcess, shop: Shop) -> Iterator[Open]:
     """Open a page of the dashboard in a tab of its own; no script may fail, and the policy may not stop anything."""

@@ -63,77 +63,70 @@ def test_13_a_gateway_that_goes_away_and_comes_back(
         shop.kubectl.patch(TASK_RUNS, "later", {"spec": {"suspend": False}})
 
 
-def test_13_a_token_that_expires(admin: Kubectl, shop: Shop, open_page: Open, tmp_path: Path) -> None:
+def test_13_a_token_that_expires(shop: Shop, asking: GatewayProcess, open_page: Open) -> None:
     token = shop.add_user("short", "podrelay-viewer")
-    with GatewayProcess(admin.kubeconfig, tmp_path / "gateway", ("--dashboard",)) as gateway:
-        view = open_page("runs", address=gateway.address)
-        view.page.get_by_label("Token").fill(token)
-        view.button("Sign in").click()
-        view.row("feed-search").wait_for()
-        shop.kubectl.do("delete", "serviceaccount", "short")  # its tokens are no longer valid
+    view = open_page("runs", address=asking.address)
+    view.sign_in(token)
+    view.row("feed-search").wait_for()
+    shop.kubectl.do("delete", "serviceaccount", "short")  # its tokens are no longer valid
 
-        view.dialog.get_by_label("Token").wait_for(timeout=40_000)
-        view.page.keyboard.press("Escape")
-        view.says("Your token is no longer accepted")
-        expect(view.row("feed-search")).to_be_visible()  # what was shown stays
-        shop.run("expired", "publish-feed", {"channel": "search"})
+    view.dialog.get_by_label("Token").wait_for()
+    view.page.keyboard.press("Escape")
+    view.says("Your token is no longer accepted")
+    expect(view.row("feed-search")).to_be_visible()  # what was shown stays
+    shop.run("expired", "publish-feed", {"channel": "search"})
 
-        view.button("Sign in again").click()
-        view.dialog.get_by_label("Token").fill(shop.add_user("longer", "podrelay-viewer"))
-        view.dialog.get_by_role("button", name="Sign in", exact=True).click()
-        expect(view.row("expired")).to_be_visible()
-        expect(view.page.get_by_text("no longer accepted")).to_have_count(0)
+    view.button("Sign in again").click()
+    view.dialog.get_by_label("Token").fill(shop.add_user("longer", "podrelay-viewer"))
+    view.dialog.get_by_role("button", name="Sign in", exact=True).click()
+    expect(view.row("expired")).to_be_visible()
+    expect(view.page.get_by_text("no longer accepted")).to_have_count(0)
 
 
-def test_13_a_right_that_is_taken_away_and_given_back(
-    admin: Kubectl, shop: Shop, open_page: Open, tmp_path: Path
-) -> None:
+def test_13_a_right_that_is_taken_away_and_given_back(shop: Shop, asking: GatewayProcess, open_page: Open) -> None:
     token = shop.add_user("guest", "podrelay-viewer")
-    with GatewayProcess(admin.kubeconfig, tmp_path / "gateway", ("--dashboard",)) as gateway:
-        view = open_page("runs", address=gateway.address)
-        view.page.get_by_label("Token").fill(token)
-        view.button("Sign in").click()
-        view.row("feed-search").wait_for()
-        other = view.page.context.new_page()
-        session = view.evaluate("sessionStorage.getItem('podrelay.token')")
-        other.add_init_script(f"sessionStorage.setItem('podrelay.token', {session!r})")
-        other.goto(f"{view.base}/runs/{shop.namespace}/later")
-        expect(other.get_by_text("Waiting for its start time").first).to_be_visible()
+    view = open_page("runs", address=asking.address)
+    view.sign_in(token)
+    view.row("feed-search").wait_for()
+    other = view.page.context.new_page()
+    session = view.evaluate("sessionStorage.getItem('podrelay.token')")
+    other.add_init_script(f"sessionStorage.setItem('podrelay.token', {session!r})")
+    other.goto(f"{view.base}/runs/{shop.namespace}/later")
+    expect(other.get_by_text("Waiting for its start time").first).to_be_visible()
 
-        shop.kubectl.do("delete", "rolebinding", "guest")
-        view.says("You may not see the list of runs")
-        expect(view.row("feed-search")).to_be_visible()  # what was shown stays
-        expect(other.get_by_text("You may not see this run any longer")).to_be_visible()
-        shop.run("unseen", "publish-feed", {"channel": "search"})
-        expect(view.row("unseen")).to_have_count(0)
+    shop.kubectl.do("delete", "rolebinding", "guest")
+    view.says("You may not see the list of runs")
+    expect(view.row("feed-search")).to_be_visible()  # what was shown stays
+    expect(other.get_by_text("You may not see this run any longer")).to_be_visible()
+    shop.run("unseen", "publish-feed", {"channel": "search"})
+    expect(view.row("unseen")).to_have_count(0)
 
-        account = f"--serviceaccount={shop.namespace}:guest"
-        shop.kubectl.do("create", "rolebinding", "guest", "--clusterrole=podrelay-viewer", account)
-        expect(view.row("unseen")).to_be_visible()
-        expect(view.page.get_by_text("You may not see the list of runs")).to_have_count(0)
-        expect(other.get_by_text("You may not see this run any longer")).to_have_count(0)
-        other.close()
+    account = f"--serviceaccount={shop.namespace}:guest"
+    shop.kubectl.do("create", "rolebinding", "guest", "--clusterrole=podrelay-viewer", account)
+    expect(view.row("unseen")).to_be_visible()
+    expect(view.page.get_by_text("You may not see the list of runs")).to_have_count(0)
+    expect(other.get_by_text("You may not see this run any longer")).to_have_count(0)
+    other.close()
 
 
-@pytest.mark.parametrize("path", ["runs/later", "runs", "schedules", "definitions/publishFeed"])
-def test_13_an_api_server_that_does_not_answer(
-    admin: Kubectl, shop: Shop, open_page: Open, tmp_path: Path, path: str
-) -> None:
+def test_13_an_api_server_that_does_not_answer(admin: Kubectl, shop: Shop, open_page: Open, tmp_path: Path) -> None:
+    paths = ("runs/later", "runs", "inbox", "schedules", "definitions/publishFeed")
     with (
         Tunnel(admin.kubeconfig).open() as tunnel,
         GatewayProcess(tunnel.kubeconfig(tmp_path), tmp_path / "gateway", ("--auth=none", "--dashboard")) as gateway,
     ):
-        view = open_page(path, address=gateway.address)
-        view.page.get_by_role("heading", level=1).wait_for()
+        views = {path: open_page(path, address=gateway.address) for path in paths}
+        for view in views.values():
+            view.page.get_by_role("heading", level=1).wait_for()
         with tunnel.outage():
-            view.says("The API server does not answer the gateway")
-            shop.run(f"outage-{path.count('/')}{len(path)}", "publish-feed", {"channel": "search"}, delaySeconds=7200)
+            for view in views.values():
+                view.says("The API server does not answer the gateway")
+            shop.run("outage", "publish-feed", {"channel": "search"}, delaySeconds=7200)
             assert shop.kubectl.patch(TASK_RUNS, "later", {"spec": {"suspend": True}})
-        expect(view.page.get_by_text("The API server does not answer the gateway")).to_have_count(0)
-        if path == "runs/later":
-            expect(view.button("Resume")).to_be_visible()
-        elif path == "runs":
-            expect(view.row("outage-04")).to_be_visible()
+        for view in views.values():
+            expect(view.page.get_by_text("The API server does not answer the gateway")).to_have_count(0)
+        expect(views["runs/later"].button("Resume")).to_be_visible()
+        expect(views["runs"].row("outage")).to_be_visible()
         assert shop.kubectl.patch(TASK_RUNS, "later", {"spec": {"suspend": False}})
 
 
@@ -161,12 +154,9 @@ def test_13_another_replica_takes_over_and_connections_are_cut_by_a_proxy(
         expect(view.page.get_by_text("The connection is interrupted")).to_have_count(0)
 
 
-def test_13_behind_a_proxy_that_signs_users_in(admin: Kubectl, shop: Shop, open_page: Open, tmp_path: Path) -> None:
+def test_13_behind_a_proxy_that_signs_users_in(shop: Shop, asking: GatewayProcess, open_page: Open) -> None:
     token = shop.add_user("early", "podrelay-user")
-    with (
-        GatewayProcess(admin.kubeconfig, tmp_path / "gateway", ("--dashboard",)) as gateway,
-        SignInProxy(gateway.address, token).serving() as proxy,
-    ):
+    with SignInProxy(asking.address, token).serving() as proxy:
         view = open_page("runs", address=proxy.address)
         view.link("Sign in").click()
         view.go("runs")

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -195,20 +194,17 @@ def test_21_without_schedules_the_page_says_how_to_create_one(admin: Kubectl, sh
 
 
 def test_21_rights_decide_what_can_be_seen_and_done(
-    admin: Kubectl, shop: Shop, seldom: str, open_page: Open, tmp_path: Path
+    shop: Shop, seldom: str, asking: GatewayProcess, open_page: Open
 ) -> None:
-    token = shop.add_user("planner", "podrelay-viewer")
-    with GatewayProcess(admin.kubeconfig, tmp_path / "gateway", ("--dashboard",)) as gateway:
-        view = open_page(f"schedules/{seldom}", address=gateway.address)
-        view.page.get_by_label("Token").fill(token)
-        view.button("Sign in").click()
-        expect(view.panel("Next times").get_by_role("listitem").first).to_be_visible()
-        expect(view.button("Run now")).to_have_attribute("title", re.compile("needs the right to create taskruns"))
-        expect(view.button("Suspend")).to_have_attribute("title", re.compile("needs the right to patch taskschedules"))
-        expect(view.button("Delete")).to_have_attribute("title", re.compile("needs the right to delete taskschedules"))
-        view.button("Backfill").click(force=True)
-        expect(view.dialog).to_have_count(0)
-        view.page.goto(f"{view.base}/schedules?namespace=default")
-        view.says("You may not see the schedules")
-        view.page.goto(f"{view.base}/definitions?namespace=default")
-        view.says("You may not see the definitions")
+    view = open_page(f"schedules/{seldom}", address=asking.address)
+    view.sign_in(shop.add_user("planner", "podrelay-viewer"))
+    expect(view.panel("Next times").get_by_role("listitem").first).to_be_visible()
+    expect(view.button("Run now")).to_have_attribute("title", re.compile("needs the right to create taskruns"))
+    expect(view.button("Suspend")).to_have_attribute("title", re.compile("needs the right to patch taskschedules"))
+    expect(view.button("Delete")).to_have_attribute("title", re.compile("needs the right to delete taskschedules"))
+    view.button("Backfill").click(force=True)
+    expect(view.dialog).to_have_count(0)
+    view.page.goto(f"{view.base}/schedules?namespace=default")
+    view.says("You may not see the schedules")
+    view.page.goto(f"{view.base}/definitions?namespace=default")
+    view.says("You may not see the definitions")

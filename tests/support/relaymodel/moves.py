@@ -27,6 +27,8 @@ ANSWERS: Final[tuple[dict[str, Any], ...]] = (
     {"status": "aborted"},
 )
 SECONDS: Final = (1, 12, 40, 61, 150, 400)
+STARTS: Final[tuple[int | None, ...]] = (60, None, 400, 5)
+"""Seconds from now until the start of a run that is rescheduled; None: at once."""
 TROUBLES: Final = (
     "lag",  # the watch of one kind lags behind the others
     "slow requests",  # responses are late, or lost
@@ -45,6 +47,7 @@ TROUBLES: Final = (
     "lost state",
     "slow nodes",  # which report the end of a pod after that of its container
     "stolen names",  # pods of others with the names of the relay's pods
+    "rescheduling",  # of runs, until the first pod exists
 )
 """Each history has some of these; two thirds of the histories are about a theme, which adds what it needs."""
 _HANDOVERS: Final[list[dict[str, Any]]] = [
@@ -307,6 +310,8 @@ class History:
             case "stolen names":
                 yield 3, self._squat
                 yield 1, self._leave
+            case "rescheduling":
+                yield 6, self._reschedule
 
     def _name(self, how: int) -> str:
         pods = sorted(self.world.pods(), key=lambda pod: pod["metadata"]["creationTimestamp"])
@@ -421,6 +426,10 @@ class History:
 
     def _leave(self, _how: int) -> None:
         self.world.remove_foreign_pods()
+
+    def _reschedule(self, how: int) -> None:
+        if ("taskruns", self._run(how)) in self.world.api.objects:
+            self.world.reschedule(self._run(how), STARTS[how // 2 % len(STARTS)])
 
 
 def begin(choices: Bytes, runs: int = 2, *, always_limited: bool = False) -> History:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from podrelay.api import hooks as hook_names
 from podrelay.api import names
+from podrelay.kube.resources import Key
+from podrelay.operator import object_rules
 from tests.support.modelapi import FINISHED
 from tests.support.relaymodel.operators import is_foreign_pod
 from tests.support.relaymodel.pod_promises import LONGEST_PAUSE, PodPromises
@@ -55,6 +57,10 @@ class Promises:
         """Pods that were taken away, but not by the operator, by UID: how."""
         self.lost_state: set[str] = set()
         """Runs, by UID, whose record with the state was deleted by a user."""
+        self.sees_starts = False
+        """Whether runs are rescheduled, so that their starts are checked."""
+        self._starts: dict[str, datetime] = {}
+        """When runs start, by UID: only of those whose start all operators know, without any request on its way."""
         self.are_slots_certain = True
         """Whether limits must hold exactly: false with two leaders, or after late requests."""
         self._world = world
@@ -89,6 +95,24 @@ class Promises:
         """Check what the last move has changed."""
         self._catch_up()
         self._see_what_runs()
+        if self.sees_starts:
+            self._note_starts()
+
+    def _note_starts(self) -> None:
+        """Note the starts that all operators know: with an old view, a run may begin at its former time."""
+        world = self._world
+        self._starts = {}
+        if world.late or any(operator.held or operator.late or operator.skew for operator in world.operators):
+            return
+        for item in world.runs():
+            start, about = _start_of(item), item["metadata"]
+            key = Key(about["namespace"], about["name"])
+            known = [operator.store.run(key) for operator in world.operators]
+            if start is not None and all(
+                run is not None and run.metadata.uid == about["uid"] and object_rules.start_of(run) == start
+                for run in known
+            ):
+                self._starts[about["uid"]] = start
 
     def _catch_up(self) -> None:
         events = self._world.api.events
@@ -236,6 +260,10 @@ class Promises:
         if attempt > len(earlier) + 1:
             self._break(f"{name} is created as attempt {attempt}, and {len(earlier)} were created before it")
         known[obj["metadata"]["uid"]] = name
+        start = self._starts.get(owner["uid"])
+        created = datetime.fromisoformat(obj["metadata"]["creationTimestamp"])
+        if start is not None and (iteration, attempt) == (1, 1) and created < start:
+            self._break(f"{name} is created {(start - created).total_seconds():g} s before the start of its run")
 
     def _see_silence(self, process: Process) -> None:
         if process.has_ended or process.me.heartbeat_timeout is None or process.node in self._world.nodes.ever_lost:
@@ -498,6 +526,11 @@ class Promises:
         """Nothing can happen before more time passes: a run may only wait for a slot if none is free."""
         world = self._world
         self._see_waits()
+        for item in world.runs() if self.sees_starts else ():
+            start = _start_of(item)
+            is_delayed = (item.get("status") or {}).get("reason") == "Delayed"
+            if is_delayed and (start is None or start <= world.api.now):
+                self._break(f"{item['metadata']['name']} is Delayed, although its start has come")
         if not self.are_slots_certain or ("taskdefinitions", "work") not in world.api.objects:
             return
         queued = [run for run in world.runs() if (run.get("status") or {}).get("reason") == "Queued"]
@@ -591,6 +624,14 @@ def _serial(response: dict[str, Any] | None, status: str) -> Any:
     if response is None or response["status"] != status:
         return None
     return (response.get("output") or {}).get("serial")
+
+
+def _start_of(run: dict[str, Any]) -> datetime | None:
+    """Return when a run starts by its spec; None: at once."""
+    spec = run["spec"]
+    if spec.get("delaySeconds"):
+        return datetime.fromisoformat(run["metadata"]["creationTimestamp"]) + timedelta(seconds=spec["delaySeconds"])
+    return datetime.fromisoformat(spec["startAt"]) if spec.get("startAt") else None
 
 
 def _attempt_of(name: str) -> int:

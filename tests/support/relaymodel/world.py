@@ -3,6 +3,7 @@
 Each event that may happen is a method, so that histories can be composed; `promises.Promises` checks them after each.
 """
 
+import contextlib
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable
@@ -10,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from podrelay.api import names
-from podrelay.kube.errors import ApiError
+from podrelay.kube.errors import ApiError, InvalidError
 from podrelay.kube.resources import PODS, TASK_DEFINITIONS, TASK_RUNS, Key
 from podrelay.local import schema
 from podrelay.local.memory_client import run
@@ -164,6 +165,14 @@ class World:
         name = name or self.names[0]
         if ("taskruns", name) in self.api.objects:
             self.api.change("taskruns", name, {"spec": {"suspend": value}})
+
+    def reschedule(self, name: str, seconds: int | None) -> None:
+        """Change the start of a run to `seconds` from now; None: at once. Refused if the run has started."""
+        self.promises.sees_starts = True
+        start = None if seconds is None else (self.api.now + timedelta(seconds=seconds)).isoformat()
+        patch = {"spec": {"startAt": start, "delaySeconds": None}}
+        with contextlib.suppress(InvalidError):
+            run(self.api.patch(TASK_RUNS, NAMESPACE, name, patch))
 
     def delete_run(self, name: str, *, is_held: bool = False) -> None:
         """Delete a run; with `is_held`, a foreign finalizer keeps it."""

@@ -54,6 +54,18 @@ def test_the_operator_is_run_with_its_own_flags(monkeypatch: pytest.MonkeyPatch)
     assert main.run(["operator", "--flag", "x"]) == 7
 
 
+def test_ctrl_c_before_the_command_handles_it_prints_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "run", interrupted)
+
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+
+    assert ended.value.code == 130
+
+
 def test_without_the_operators_packages_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

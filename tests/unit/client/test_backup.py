@@ -14,18 +14,20 @@ from podrelay.client.backup.reading import objects
 from podrelay.client.backup.spool import Spool
 
 Manifest = dict[str, Any]
+TIME = "2026-03-01T12:00:00Z"
 HEADER = {
     "apiVersion": names.API_VERSION,
     "kind": "Export",
-    "format": 1,
+    "format": 2,
     "podrelay": "0.1.0",
-    "time": "2026-03-01T12:00:00Z",
+    "time": TIME,
     "namespace": "shop",
 }
 
 
-def end(definitions: int = 0, runs: int = 0, records: int = 0) -> Manifest:
+def end(definitions: int = 0, runs: int = 0, records: int = 0, signals: int = 0, schedules: int = 0) -> Manifest:
     counts = {names.TASK_DEFINITIONS: definitions, names.TASK_RUNS: runs, names.TASK_ITERATIONS: records}
+    counts |= {names.TASK_SIGNALS: signals, names.TASK_SCHEDULES: schedules}
     return {"apiVersion": names.API_VERSION, "kind": "ExportEnd", **counts}
 
 
@@ -53,6 +55,18 @@ def record(name: str, **fields: Any) -> Manifest:
         "podName": name,
         "podUID": "uid-pod",
         **fields,
+    }
+
+
+def signal(name: str, sent: str = "11:00", *, status: Manifest | None = None, **spec: Any) -> Manifest:
+    owner = {"apiVersion": names.API_VERSION, "kind": "TaskRun", "name": "words", "uid": "uid-words"}
+    about = {"name": name, "namespace": "shop", "uid": f"uid-{name}", "creationTimestamp": f"2026-03-01T{sent}:00Z"}
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "TaskSignal",
+        "metadata": about | {"ownerReferences": [owner]},
+        "spec": {"taskRun": "words", "signal": "go", **spec},
+        "status": status or {"phase": "Pending"},
     }
 
 
@@ -97,7 +111,8 @@ def test_a_file_that_is_not_a_backup_is_refused(text: str) -> None:
     [
         ([HEADER, run()], "cut off"),
         ([HEADER, run(), end(runs=2)], "incomplete"),
-        ([HEADER | {"format": 2, "podrelay": "9.0"}, end()], "9.0"),
+        ([HEADER | {"format": 3, "podrelay": "9.0"}, end()], "9.0"),
+        ([HEADER, end() | {names.TASK_SIGNALS: 1}], "incomplete"),
         ([HEADER | {"format": "x"}, end()], "format x"),
         ([HEADER, end(), HEADER], "one export at a time"),
         ([run(), run()], "twice"),
@@ -114,7 +129,23 @@ def test_an_incomplete_or_invalid_backup_is_refused(items: list[Manifest], why: 
 
 def test_the_export_of_an_empty_namespace_is_valid() -> None:
     with Spool(lines(HEADER, end())) as spool:
-        assert (list(spool.runs()), spool.time) == ([], HEADER["time"])
+        assert (list(spool.runs()), spool.time) == ([], TIME)
+
+
+def test_an_export_of_format_1_has_no_signals_and_schedules() -> None:
+    counts = {plural: count for plural, count in end(runs=1).items() if plural not in {"tasksignals", "taskschedules"}}
+    with Spool(lines(HEADER | {"format": 1}, run(), counts)) as spool:
+        assert [entry.name for entry in spool.runs()] == ["words"]
+    with pytest.raises(BackupError, match="incomplete"):
+        Spool(lines(HEADER, run(), counts))
+
+
+def test_signals_are_read_in_the_order_in_which_they_were_sent() -> None:
+    late, early, restored = signal("a", "12:00"), signal("b", "11:00"), signal("c", "13:00")
+    restored["metadata"]["annotations"] = {names.ANNOTATION_SENT_AT: "2026-03-01T10:30:00Z"}
+    with Spool(lines(late, early, restored)) as spool:
+        assert [entry.name for entry in spool.signals()] == ["c", "b", "a"]
+        assert {entry.about for entry in spool.signals()} == {"words"}
 
 
 def test_other_objects_are_skipped_and_counted() -> None:
@@ -278,3 +309,92 @@ def test_a_pod_whose_answer_was_applied_does_not_count_as_a_disruption() -> None
 
 def test_a_run_that_no_operator_had_seen_has_no_status() -> None:
     assert restoring.status(run(status={"observedGeneration": -1}), 1, is_answered=False) == {}
+
+
+# --- signals ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_restored_signal_keeps_its_sender_and_time_and_says_who_has_restored_it() -> None:
+    exported = signal("s1", payload={"amount": 1})
+    exported["metadata"]["annotations"] = {
+        names.ANNOTATION_CREATED_BY: "anna",
+        names.ANNOTATION_LAST_APPLIED: "{}",
+    }
+
+    created = restoring.signal(exported, "other", "uid-new", "root")
+
+    assert created["metadata"]["annotations"] == {
+        names.ANNOTATION_CREATED_BY: "anna",
+        names.ANNOTATION_RESTORED_BY: "root",
+        names.ANNOTATION_SENT_AT: "2026-03-01T11:00:00Z",
+    }
+    assert created["metadata"]["ownerReferences"][0]["uid"] == "uid-new"
+    assert created["spec"] == exported["spec"]
+    again = restoring.signal(
+        created | {"metadata": created["metadata"] | {"creationTimestamp": "later"}}, "x", None, "me"
+    )
+    assert again["metadata"]["annotations"][names.ANNOTATION_SENT_AT] == "2026-03-01T11:00:00Z"
+    assert again["metadata"]["annotations"][names.ANNOTATION_RESTORED_BY] == "me"
+    assert "ownerReferences" not in again["metadata"]
+
+
+def test_a_signal_that_an_answer_names_is_consumed_even_if_it_was_not_marked_yet() -> None:
+    answered = record("words-i2", iteration=2, response={"status": "continue", "signals": ["s1"]})
+    with Spool(lines(run(), answered, signal("s1"), signal("s2"))) as spool:
+        (first, second) = (
+            restoring.signal_status(spool.read(entry), spool.consumers.get(entry.name), TIME)
+            for entry in spool.signals()
+        )
+
+    assert first == {"phase": "Consumed", "record": "words-i2", "iteration": 2, "processedAt": TIME}
+    assert second is None
+
+
+@pytest.mark.parametrize("phase", ["Consumed", "Rejected"])
+def test_a_signal_keeps_what_became_of_it(phase: str) -> None:
+    before = {"phase": phase, "processedAt": "2026-03-01T11:30:00Z"}
+
+    assert restoring.signal_status(signal("s1", status=before), None, TIME) == before
+
+
+# --- schedules -------------------------------------------------------------------------------------------------------
+
+
+def schedule(status: Manifest | None = None, **spec: Any) -> Manifest:
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "TaskSchedule",
+        "metadata": {"name": "nightly", "namespace": "shop", "uid": "uid-nightly"},
+        "spec": {"schedules": [{"cron": "0 2 * * *"}], "run": {"definition": "count-words"}, **spec},
+        "status": status or {},
+    }
+
+
+def test_a_restored_schedule_is_suspended_and_says_why() -> None:
+    created = restoring.schedule(schedule(), "other", TIME, suspend=True)
+
+    assert created["spec"]["suspend"] is True
+    assert TIME in created["spec"]["suspendNote"]
+    assert created["metadata"]["annotations"] == {
+        names.ANNOTATION_IMPORTED: names.IMPORT_INCOMPLETE,
+        names.ANNOTATION_ORIGIN: "nightly/uid-nightly",
+    }
+    assert "suspend" not in restoring.schedule(schedule(), "other", TIME, suspend=False)["spec"]
+
+
+def test_a_schedule_that_was_suspended_keeps_its_note() -> None:
+    before: Manifest = {"suspend": True, "suspendNote": "the warehouse moves", "suspendedBy": "anna"}
+
+    created = restoring.schedule(schedule(**before), "other", TIME, suspend=True)
+
+    assert {field: created["spec"][field] for field in before} == before
+
+
+def test_a_schedule_keeps_what_it_has_decided() -> None:
+    status = {"processedUntil": "2026-03-01T02:00:00Z", "timetable": "abc", "started": 3, "observedGeneration": 9}
+
+    patch = restoring.schedule_status(schedule(status), 1)
+
+    assert {field: value for field, value in patch.items() if value is not None} == {**status, "observedGeneration": 1}
+    assert patch["buffered"] is None, "what the operator has written since is removed"
+    assert restoring.schedule_status(schedule({"observedGeneration": -1}), 1) == {}

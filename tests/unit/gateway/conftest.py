@@ -1,5 +1,7 @@
 """A gateway in this process, with a fake API server that has users, rights and a few objects, and counts requests."""
 
+import copy
+import functools
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
@@ -14,9 +16,11 @@ from podrelay.gateway.access import Access
 from podrelay.gateway.apiclient import CountingClient
 from podrelay.gateway.cache import Cache
 from podrelay.gateway.call import Limits, Services
+from podrelay.gateway.documents.reader import Reader
 from podrelay.gateway.documents.shapes import DocumentLimits
 from podrelay.gateway.http.server import ServerOptions, application
-from podrelay.gateway.schema.build import build
+from podrelay.gateway.schema.build import Schema, build
+from podrelay.gateway.schema.document_extension import Reading
 from podrelay.kube.config import Connection
 from tests.support.gatewayapi import EVERYTHING, ApiServer, Clock, Watch
 
@@ -49,6 +53,20 @@ class Gateway:
 
 
 Start = Callable[..., Any]
+
+_built = functools.cache(build)
+
+
+def schema(limits: DocumentLimits) -> Schema:
+    """Return the schema with a reader of its own, which caches documents.
+
+    Building the types takes longer than most tests, and they do not change.
+    """
+    found = copy.copy(_built(limits))
+    reader = Reader(found.core, limits)
+    # The extension that `build` adds at the end has the reader of the first gateway.
+    found.extensions = (*found.extensions[:-1], lambda: Reading(reader))
+    return found
 
 
 @pytest.fixture
@@ -84,7 +102,7 @@ async def start() -> AsyncIterator[Start]:
         services = Services(cache, access, limits or Limits())
         stack.append(services.checker.close)
         app = application(
-            build(documents or DocumentLimits()),
+            schema(documents or DocumentLimits()),
             services,
             options or ServerOptions("shop"),
             lambda: True,

@@ -5,6 +5,7 @@ import dataclasses
 import gc
 import json
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -250,6 +251,40 @@ async def test_only_one_long_work_runs_in_an_iteration_of_the_loop() -> None:
     assert len(worked) == 12
     assert len({seen for seen, _ in worked}) == 12  # each in a separate iteration
     assert [name for _, name in worked[:4]] == [0, 1, 2, 3]  # and each in turn
+
+
+async def test_short_work_that_waits_shares_an_iteration_of_the_loop() -> None:
+    clock = Time()
+    turns, worked = Turns(clock), []
+
+    async def work(name: int) -> None:
+        await turns.give()
+        clock.now += 0.0005
+        worked.append((rounds, name))
+
+    tasks = [asyncio.create_task(work(name)) for name in range(100)]
+    rounds = 0
+    while not all(task.done() for task in tasks):
+        await asyncio.sleep(0)
+        rounds += 1
+
+    each = Counter(seen for seen, _ in worked)
+    assert max(each.values()) == 8  # 4 ms
+    assert len(each) < 20
+    assert sorted(name for _, name in worked) == [*range(100)]
+    assert [name for _, name in worked[1:]] == sorted(name for _, name in worked[1:])  # the first one need not wait
+
+
+async def test_work_goes_on_if_other_things_take_all_of_the_time() -> None:
+    clock = Time()
+    turns = Turns(clock)
+    tasks = [asyncio.create_task(turns.give()) for _ in range(20)]
+    rounds = 0
+    while not all(task.done() for task in tasks):
+        await asyncio.sleep(0)
+        clock.now += 1
+        rounds += 1
+        assert rounds < 100
 
 
 async def test_short_work_does_not_wait() -> None:

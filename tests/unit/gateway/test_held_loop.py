@@ -79,6 +79,20 @@ HOSTILE = {
     "floats and a long integer": Case(
         body=b'{"query":"{__typename}","variables":{"a":[' + b"1e300," * 150_000 + b"1234567890123456789]}}"
     ),
+    "fields of each task": Case(
+        "{ backgroundTasks { listTasks(limit: 100) { data { "
+        + " ".join(f"a{n}: logs {{ id }}" for n in range(28))
+        + " } } } }"
+    ),
+    "tasks of each definition": Case(
+        "{ backgroundTasks { listDefinitions { data { "
+        + " ".join(f"a{n}: lastTasks(limit: 20) {{ id }}" for n in range(28))
+        + " } } } }"
+    ),
+    "wrong values": Case(
+        "query($s: [WebinyBackgroundTaskListSorter!]) { backgroundTasks { listTasks(sort: $s) { data { id } } } }",
+        {"s": ["nonsense"] * 1900},
+    ),
     "lists": Case(body=b'{"query":"{__typename}","variables":{"a":[' + b"[]," * 340_000 + b"0]}}"),
 }
 

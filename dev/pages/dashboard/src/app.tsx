@@ -19,10 +19,11 @@ const DefinitionPage = lazy(() => import('./definitions/DefinitionPage'));
 const TriggerPage = lazy(() => import('./trigger/TriggerPage'));
 const SchedulesPage = lazy(() => import('./schedules/SchedulesPage'));
 const SchedulePage = lazy(() => import('./schedules/SchedulePage'));
+const InboxPage = lazy(() => import('./inbox/InboxPage'));
 const QueuePage = lazy(() => import('./queue/QueuePage'));
 const SettingsPage = lazy(() => import('./settings/SettingsPage'));
 
-export type View = 'overview' | 'runs' | 'definitions' | 'schedules' | 'queue' | 'settings' | 'missing';
+export type View = 'overview' | 'runs' | 'definitions' | 'schedules' | 'inbox' | 'queue' | 'settings' | 'missing';
 
 export function App() {
   const user = useStore(session);
@@ -135,6 +136,8 @@ function viewOf(
         return { view: 'schedules', page: <SchedulePage key={key} namespace={namespace} name={name} /> };
       }
       return { view: 'schedules', page: <SchedulesPage key={namespace} namespace={namespace} /> };
+    case 'inbox':
+      return { view: 'inbox', page: <InboxPage key={namespace} namespace={namespace} /> };
     case 'queue':
       return { view: 'queue', page: <QueuePage key={namespace} namespace={namespace} /> };
     case 'settings':

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TextIO
 import typer
 
 from podrelay.cli import yaml
-from podrelay.client.backup import BackupError, exporting
+from podrelay.client.backup import KINDS, BackupError, exporting
 from podrelay.client.backup.importing import Import
 from podrelay.client.backup.spool import Spool
 from podrelay.client.resources import Resource
@@ -29,7 +29,7 @@ def export(
         Path | None, typer.Option("--file", "-f", metavar="FILE", help="The file to write; default: stdout.")
     ] = None,
 ) -> None:
-    """Write the definitions, runs with their status, and records of a namespace, as of one moment.
+    """Write the definitions, runs, records, signals and schedules of a namespace, as of one moment.
 
     `podrelay import` restores them. Pods, Secrets and other objects that tasks use are not included.
     """
@@ -38,7 +38,7 @@ def export(
         for item in exporting.export(service._resources, service.namespace):
             counts[item["kind"]] = counts.get(item["kind"], 0) + 1
             out.write(_text(item, output))
-    written = ", ".join(f"{counts.get(kind, 0)} {kind}s" for kind in ("TaskDefinition", "TaskRun", "TaskIteration"))
+    written = ", ".join(f"{counts.get(kind, 0)} {kind}s" for kind in KINDS)
     print(f"exported {written} from {service.namespace}", file=sys.stderr)
 
 
@@ -49,10 +49,12 @@ def restore(
     ],
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Continue unfinished runs at once; only if no other cluster still runs them."),
+        typer.Option(
+            "--resume", help="Continue unfinished runs and schedules at once; only if no other cluster still runs them."
+        ),
     ] = False,
 ) -> int:
-    """Restore an export into a namespace. Finished runs stay finished; unfinished runs are suspended.
+    """Restore an export into a namespace. Finished runs stay finished; unfinished runs and schedules are suspended.
 
     Existing objects are not changed, so a repeated import changes nothing, or completes an interrupted one.
     """
@@ -66,6 +68,12 @@ def restore(
         print(
             f"{len(report.waiting)} runs had not finished and are suspended: once no other cluster runs them, use "
             "podrelay resume ID...",
+            file=sys.stderr,
+        )
+    if report.suspended:
+        print(
+            f"{len(report.suspended)} schedules are suspended: once no other cluster starts their runs, use podrelay "
+            "schedule resume NAME",
             file=sys.stderr,
         )
     return 1 if report.conflicts else 0

@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 from podrelay.api import names
 from podrelay.client.backup import END, FORMAT, HEADER, KINDS, BackupError
+from podrelay.client.errors import NotFoundError
 from podrelay.client.resources import ExpiredError, Query, Resource, Resources
 
 
@@ -27,7 +28,7 @@ def export(resources: Resources, namespace: str, now: datetime | None = None) ->
     counts: Counter[str] = Counter()
     try:
         for kind, plural in KINDS.items():
-            for page in resources.snapshot(Query(plural, namespace), moment):
+            for page in _pages(resources, plural, namespace, moment):
                 if moment is None:
                     moment = page["metadata"]["resourceVersion"]
                     yield _header(namespace, moment, now or datetime.now(UTC))
@@ -45,6 +46,15 @@ def export(resources: Resources, namespace: str, now: datetime | None = None) ->
     yield {"apiVersion": names.API_VERSION, "kind": END, **{plural: counts[plural] for plural in KINDS.values()}} | (
         {"beingDeleted": counts["beingDeleted"]} if counts["beingDeleted"] else {}
     )
+
+
+def _pages(resources: Resources, plural: str, namespace: str, moment: str | None) -> Iterator[Resource]:
+    try:
+        yield from resources.snapshot(Query(plural, namespace), moment)
+    except NotFoundError:
+        if plural not in {names.TASK_SIGNALS, names.TASK_SCHEDULES}:
+            raise
+        # The cluster has an earlier version of Podrelay, without this kind.
 
 
 def _header(namespace: str, moment: str, now: datetime) -> Resource:

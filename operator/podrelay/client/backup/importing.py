@@ -29,6 +29,15 @@ _RIGHTS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("patch", f"{names.TASK_RUNS}/status", names.GROUP),
     ),
     names.TASK_ITERATIONS: tuple((verb, names.TASK_ITERATIONS, names.GROUP) for verb in ("create", "get", "manage")),
+    names.TASK_SIGNALS: (
+        *((verb, names.TASK_SIGNALS, names.GROUP) for verb in ("create", "get", "manage")),
+        ("patch", f"{names.TASK_SIGNALS}/status", names.GROUP),
+    ),
+    names.TASK_SCHEDULES: (
+        *((verb, names.TASK_SCHEDULES, names.GROUP) for verb in ("create", "get", "patch")),
+        ("manage", names.TASK_RUNS, names.GROUP),
+        ("patch", f"{names.TASK_SCHEDULES}/status", names.GROUP),
+    ),
 }
 """The rights to restore objects of a kind: verb, resource, group. The chart's policies require the custom verbs."""
 
@@ -41,12 +50,14 @@ class Report:
         imported: how many objects were created or completed, by plural.
         unchanged: how many existed already, by plural.
         waiting: ids of the unfinished runs.
+        suspended: names of the schedules that were suspended by the import.
         conflicts: the objects that were not imported, each with the reason.
     """
 
     imported: Counter[str] = field(default_factory=Counter)
     unchanged: Counter[str] = field(default_factory=Counter)
     waiting: list[str] = field(default_factory=list)
+    suspended: list[str] = field(default_factory=list)
     conflicts: list[str] = field(default_factory=list)
 
 
@@ -107,12 +118,17 @@ class Import:
             self._restore_run(entry)
         for entry in self._spool.entries[names.TASK_ITERATIONS].values():
             self._restore_record(entry)
+        for entry in self._spool.signals():
+            self._restore_signal(entry)
         open_runs = [run for run in runs if run.name in self._restored and not self._restored[run.name].is_complete]
         for entry in open_runs:
             self._restore_status(entry)
         # Parents last: a parent that continues reads its children.
         for entry in reversed(open_runs):
             self._complete(entry)
+        # After the runs: a schedule counts those that are unfinished.
+        for entry in self._spool.entries[names.TASK_SCHEDULES].values():
+            self._restore_schedule(entry)
         return self._report
 
     def _check_rights(self) -> None:
@@ -189,6 +205,73 @@ class Import:
             )
             del self._restored[entry.about or ""]
 
+    def _restore_signal(self, entry: Entry) -> None:
+        run = self._restored.get(entry.about or "")
+        is_in_backup = entry.about in self._spool.entries[names.TASK_RUNS]
+        if is_in_backup and run is None:
+            return  # its run was skipped, which is among the conflicts
+        if run is not None and run.is_complete:
+            self._unchanged(names.TASK_SIGNALS)
+            return
+        exported = self._spool.read(entry)
+        if not self._belongs_to_its_run(exported, entry):
+            return
+        uid = run.uid if run is not None else None
+        wanted = restoring.signal(exported, self._namespace, uid, self._resources.user() or "")
+        try:
+            stored, is_new = self._create(names.TASK_SIGNALS, wanted)
+            if not is_new and not _is_same_signal(wanted, stored):
+                self._refuse_signal(entry, "already exists and is another signal; it was not changed")
+                return
+            status = restoring.signal_status(exported, self._spool.consumers.get(entry.name), self._spool.time)
+            before = (stored.get("status") or {}).get("phase")
+            if status is not None and before != status["phase"]:
+                self._resources.patch_status(names.TASK_SIGNALS, self._namespace, entry.name, status)
+                is_new = True
+        except (InvalidInputError, ForbiddenError, NotFoundError) as error:
+            self._refuse_signal(entry, f"was refused: {error}")
+            return
+        (self._done if is_new else self._unchanged)(names.TASK_SIGNALS)
+
+    def _belongs_to_its_run(self, exported: Resource, entry: Entry) -> bool:
+        """Whether a signal has no owner yet, or that of its run in the backup, not of an earlier one of that name."""
+        owners = [owner.get("uid") for owner in exported["metadata"].get("ownerReferences", ())]
+        run = self._spool.entries[names.TASK_RUNS].get(entry.about or "")
+        return not owners or (run is not None and run.uid in owners)
+
+    def _refuse_signal(self, entry: Entry, why: str) -> None:
+        """Report a signal that was not restored; its run would lack it, and so is left incomplete."""
+        left = ""
+        if self._restored.pop(entry.about or "", None) is not None:
+            left = f"; TaskRun {entry.about} was left incomplete"
+        self._conflict(f"TaskSignal {entry.name} {why}{left}")
+
+    def _restore_schedule(self, entry: Entry) -> None:
+        exported, name = self._spool.read(entry), f"taskschedule.podrelay.dev/{entry.name}"
+        wanted = restoring.schedule(exported, self._namespace, self._spool.time, suspend=self._suspend)
+        try:
+            stored, is_new = self._create(names.TASK_SCHEDULES, wanted)
+            if not is_new and not self._is_the_same(stored, exported):
+                self._conflict(f"TaskSchedule {entry.name} already exists and is another one; it was not changed")
+                return
+            annotations = stored["metadata"].get("annotations") or {}
+            if annotations.get(names.ANNOTATION_IMPORTED) != names.IMPORT_INCOMPLETE:
+                self._unchanged(names.TASK_SCHEDULES, f"{name} unchanged")
+                return
+            status = restoring.schedule_status(exported, stored["metadata"].get("generation", 1))
+            if status:
+                self._resources.patch_status(names.TASK_SCHEDULES, self._namespace, entry.name, status)
+            self._resources.patch(
+                names.TASK_SCHEDULES, self._namespace, entry.name, restoring.complete(self._spool.time)
+            )
+        except (InvalidInputError, ForbiddenError, NotFoundError) as error:
+            self._conflict(f"TaskSchedule {entry.name} was refused: {error}")
+            return
+        if self._suspend and not exported["spec"].get("suspend"):
+            self._report.suspended.append(entry.name)
+        is_suspended = stored["spec"].get("suspend")
+        self._done(names.TASK_SCHEDULES, f"{name} imported{', suspended' if is_suspended else ''}")
+
     def _restore_status(self, entry: Entry) -> None:
         exported = self._spool.read(entry)
         current = ((exported.get("status") or {}).get("current") or {}).get("podName", "")
@@ -247,6 +330,15 @@ class Import:
 
     def _conflict(self, message: str) -> None:
         self._report.conflicts.append(message)
+
+
+def _is_same_signal(wanted: Resource, stored: Resource) -> bool:
+    """Return whether two signals say the same, a decision by the same user."""
+    senders = [
+        (each["metadata"].get("annotations") or {}).get(names.ANNOTATION_CREATED_BY) for each in (wanted, stored)
+    ]
+    is_decision = wanted["spec"].get("decision") is not None
+    return wanted["spec"] == stored["spec"] and (not is_decision or senders[0] == senders[1])
 
 
 def _without_defaults(wanted: object, stored: object) -> bool:

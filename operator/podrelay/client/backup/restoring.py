@@ -6,12 +6,19 @@ from typing import Any, Final
 from podrelay.api import limits, names
 from podrelay.api.phases import FINISHED
 from podrelay.api.task_run import TaskRunStatus
+from podrelay.api.task_schedule import TaskScheduleStatus
+from podrelay.client.backup.spool import Consumer
 from podrelay.client.resources import Resource
 
 _NOT_CALLED: Final = (
     "not called here: the run was exported before the hook had an outcome; the original cluster may call it"
 )
 _INTERRUPTED: Final = "exported while its pod was running; the iteration runs again"
+_PENDING: Final = "Pending"
+_IMPORTED_SCHEDULE: Final = (
+    "imported as it was at {}; make sure that its original cluster no longer starts its runs, then resume it"
+)
+_SCHEDULE_STATUS_FIELDS: Final = tuple(field.alias or name for name, field in TaskScheduleStatus.model_fields.items())
 _STATUS_FIELDS: Final = tuple(field.alias or name for name, field in TaskRunStatus.model_fields.items())
 
 
@@ -20,9 +27,9 @@ def is_finished(run: Resource) -> bool:
     return (run.get("status") or {}).get("phase") in FINISHED
 
 
-def origin(run: Resource) -> str:
-    """Return the name and UID that the run had before it was first restored."""
-    metadata = run["metadata"]
+def origin(exported: Resource) -> str:
+    """Return the name and UID that a run or schedule had before it was first restored."""
+    metadata = exported["metadata"]
     noted: str | None = (metadata.get("annotations") or {}).get(names.ANNOTATION_ORIGIN)
     if noted is not None and noted.startswith(f"{metadata['name']}/"):
         return noted
@@ -62,7 +69,10 @@ def run(exported: Resource, namespace: str, parent_uid: str | None, *, suspend: 
 
 
 def complete(time: str) -> Resource:
-    """Return the patch that lets the operator reconcile a completely restored run. `time` is that of the export."""
+    """Return the patch that lets the operator reconcile a completely restored run or schedule.
+
+    `time` is that of the export.
+    """
     return {"metadata": {"annotations": {names.ANNOTATION_IMPORTED: time}}}
 
 
@@ -73,6 +83,82 @@ def record(exported: Resource, namespace: str, run_uid: str) -> Resource:
     owner = {"apiVersion": names.API_VERSION, "kind": "TaskRun", "name": exported["runName"], "uid": run_uid}
     created["metadata"]["ownerReferences"] = [owner]
     return {**created, **body}
+
+
+def signal(exported: Resource, namespace: str, run_uid: str | None, restorer: str) -> Resource:
+    """Return the TaskSignal to create.
+
+    Args:
+        exported: the exported signal.
+        namespace: where it is created.
+        run_uid: current UID of its run; None if the run does not exist yet.
+        restorer: name of the user who restores it, which the API server compares with the user of the request.
+    """
+    created, spec = _head(exported, namespace), exported["spec"]
+    annotations = created["metadata"].setdefault("annotations", {})
+    annotations.pop(names.ANNOTATION_LAST_APPLIED, None)
+    annotations.setdefault(names.ANNOTATION_SENT_AT, exported["metadata"].get("creationTimestamp", ""))
+    if not annotations[names.ANNOTATION_SENT_AT]:
+        del annotations[names.ANNOTATION_SENT_AT]
+    annotations[names.ANNOTATION_RESTORED_BY] = restorer
+    if run_uid is not None:
+        owner = {"apiVersion": names.API_VERSION, "kind": "TaskRun", "name": spec["taskRun"], "uid": run_uid}
+        created["metadata"]["ownerReferences"] = [owner]
+    return {**created, "spec": spec}
+
+
+def signal_status(exported: Resource, consumer: Consumer | None, time: str) -> Resource | None:
+    """Return what became of a signal; None if it still waits.
+
+    Args:
+        exported: the exported signal.
+        consumer: the answer that has consumed it; None if no record in the backup does. The answer counts, also if the
+            signal was not marked yet at the time of the export.
+        time: when a signal that was not marked yet is considered to be consumed.
+    """
+    before: Resource = exported.get("status") or {}
+    if before.get("phase", _PENDING) != _PENDING:
+        return before
+    if consumer is None:
+        return None
+    processed = {} if time[:1].isalpha() else {"processedAt": time}
+    return {"phase": "Consumed", "record": consumer.record, "iteration": consumer.iteration, **processed}
+
+
+def schedule(exported: Resource, namespace: str, time: str, *, suspend: bool) -> Resource:
+    """Return the TaskSchedule to create; it starts no runs until the patch of `complete` is applied.
+
+    Args:
+        exported: the exported schedule.
+        namespace: where it is created.
+        time: when it was exported.
+        suspend: keep it from starting runs until a user resumes it: another cluster may still do so.
+    """
+    created, spec = _head(exported, namespace), dict(exported["spec"])
+    created["metadata"]["annotations"] = {
+        **created["metadata"].get("annotations", {}),
+        names.ANNOTATION_IMPORTED: names.IMPORT_INCOMPLETE,
+        names.ANNOTATION_ORIGIN: origin(exported),
+    }
+    created["metadata"]["annotations"].pop(names.ANNOTATION_LAST_APPLIED, None)
+    if suspend and not spec.get("suspend"):
+        spec |= {"suspend": True, "suspendNote": _IMPORTED_SCHEDULE.format(time)}
+        spec.pop("suspendedBy", None)
+    return {**created, "spec": spec}
+
+
+def schedule_status(exported: Resource, generation: int) -> Resource:
+    """Return the patch that restores the status of a created schedule, which says which times were decided.
+
+    Empty if it had none.
+    """
+    before: Resource = dict(exported.get("status") or {})
+    if "processedUntil" not in before:
+        return {}
+    before["observedGeneration"] = generation
+    if "conditions" in before:
+        before["conditions"] = [{**item, "observedGeneration": generation} for item in before["conditions"]]
+    return {**dict.fromkeys(_SCHEDULE_STATUS_FIELDS), **before}
 
 
 def status(exported: Resource, generation: int, *, is_answered: bool) -> Resource:

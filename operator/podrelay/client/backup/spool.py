@@ -8,7 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, Self, TextIO
+from typing import Any, Final, NamedTuple, Self, TextIO
 
 from podrelay.api import names
 from podrelay.client.backup import END, FORMAT, HEADER, KINDS, BackupError
@@ -16,6 +16,7 @@ from podrelay.client.backup.reading import objects
 from podrelay.client.resources import Resource
 
 _UNKNOWN: Final = "an unknown time"
+_KINDS_OF_FORMAT_1: Final = frozenset({names.TASK_DEFINITIONS, names.TASK_RUNS, names.TASK_ITERATIONS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,19 @@ class Entry:
     name: str
     offset: int
     about: str | None = None
-    """The parent of a run, the run of a record."""
+    """The parent of a run, the run of a record or a signal."""
     is_answered: bool = False
     """Whether a record has an answer."""
+    uid: str = ""
+    sent_at: str = ""
+    """When a signal was sent, RFC 3339 in UTC."""
+
+
+class Consumer(NamedTuple):
+    """The answer that has consumed a signal."""
+
+    record: str
+    iteration: int
 
 
 @dataclass(slots=True)
@@ -44,6 +55,7 @@ class Spool:
     Attributes:
         time: when it was exported.
         entries: by plural and name.
+        consumers: the answers in the backup that have consumed signals, by the name of the TaskSignal.
         left_out: how many objects, by kind, were skipped: of kinds that do not belong to a backup, or being deleted.
 
     Args:
@@ -56,6 +68,7 @@ class Spool:
     def __init__(self, text: TextIO) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         self.entries: dict[str, dict[str, Entry]] = {plural: {} for plural in KINDS.values()}
+        self.consumers: dict[str, Consumer] = {}
         survey = _Survey()
         try:
             for item in objects(text):
@@ -91,6 +104,10 @@ class Spool:
             given.update(line)
             yield from (known[each] for each in reversed(line))
 
+    def signals(self) -> list[Entry]:
+        """Return the signals, the oldest first."""
+        return sorted(self.entries[names.TASK_SIGNALS].values(), key=lambda signal: (signal.sent_at, signal.name))
+
     def is_answered(self, record: str) -> bool:
         """Return whether the backup has a record of this name with an answer."""
         entry = self.entries[names.TASK_ITERATIONS].get(record)
@@ -114,7 +131,7 @@ class Spool:
     def _keep(self, item: Resource, plural: str, survey: _Survey) -> None:
         try:
             name, namespace = item["metadata"]["name"], item["metadata"].get("namespace", "")
-            about = item["spec"].get("parent") if plural == names.TASK_RUNS else item.get("runName")
+            about = _about(item, plural)
         except (AttributeError, KeyError, TypeError) as error:
             raise BackupError(f"this is not a backup, or it is damaged: a {item['kind']} without {error}") from error
         survey.namespaces.add(namespace)
@@ -125,7 +142,30 @@ class Spool:
             raise BackupError(f"the backup contains {item['kind']} {name} twice; import one export at a time")
         offset = self._file.seek(0, 2)
         self._file.write(json.dumps(item, ensure_ascii=True, separators=(",", ":")).encode() + b"\n")
-        self.entries[plural][name] = Entry(name, offset, about, is_answered=bool(item.get("response")))
+        response = item.get("response")
+        for signal in (response or {}).get("signals", ()):
+            self.consumers[signal] = Consumer(name, item.get("iteration", 0))
+        self.entries[plural][name] = Entry(
+            name, offset, about, bool(response), item["metadata"].get("uid", ""), _sent_at(item)
+        )
+
+
+def _about(item: Resource, plural: str) -> str | None:
+    """Return the run that an object belongs to; for a run, its parent."""
+    match plural:
+        case names.TASK_RUNS:
+            about: str | None = item["spec"].get("parent")
+        case names.TASK_SIGNALS:
+            about = item["spec"]["taskRun"]
+        case _:
+            about = item.get("runName")
+    return about
+
+
+def _sent_at(item: Resource) -> str:
+    metadata = item["metadata"]
+    annotated: str | None = (metadata.get("annotations") or {}).get(names.ANNOTATION_SENT_AT)
+    return annotated or str(metadata.get("creationTimestamp", ""))
 
 
 def _checked_header(header: Resource) -> Resource:
@@ -145,7 +185,8 @@ def _check(survey: _Survey, counts: dict[str, int]) -> None:
         return  # written by kubectl
     if survey.end is None:
         raise BackupError("the export is cut off: it has no end; nothing was imported")
-    declared = {plural: survey.end.get(plural) for plural in counts}
+    known = counts if survey.header["format"] > 1 else _KINDS_OF_FORMAT_1
+    declared = {plural: survey.end.get(plural, None if plural in known else 0) for plural in counts}
     if declared != counts:
         raise BackupError(
             f"the export is incomplete: its end declares {declared}, it contains {counts}; nothing was imported"

@@ -13,11 +13,14 @@ from graphql import (
     DocumentNode,
     GraphQLError,
     GraphQLSchema,
+    Lexer,
     Node,
     NoSchemaIntrospectionCustomRule,
-    parse,
+    Source,
+    Token,
     specified_rules,
 )
+from graphql.language.parser import Parser
 
 from podrelay.gateway.documents import shapes
 from podrelay.gateway.documents.shapes import DocumentLimits
@@ -31,6 +34,7 @@ KEPT_BYTES: Final = 4 * 1024 * 1024
 TOKEN_BYTES: Final = 400
 """The memory that a parsed document needs for each token, at most."""
 _TOO_MANY_TOKENS: Final = "Syntax Error: Document contains more than"
+_TOO_DEEP: Final = "Syntax Error: Document is nested too deeply."
 _MAX_ERRORS: Final = 10
 _SUGGESTIONS: Final = 2
 """Up to this many mistakes get suggestions: one can take 50 ms, because inputs have hundreds of fields."""
@@ -115,23 +119,29 @@ class Reader:
             if errors := self._mistakes(normal):
                 raise InvalidError(errors)
         finally:
-            _unchain(document)
+            _unchain(document.loc.start_token if document.loc else None)
         _forget_places(normal)
         return normal, tokens * TOKEN_BYTES
 
     def _parsed(self, text: str) -> tuple[DocumentNode, int]:
+        lexer = Lexer(Source(text))
+        first, mistake = lexer.token, None
         try:
-            document = parse(text, max_tokens=self._limits.tokens)
+            document = Parser(lexer.source, max_tokens=self._limits.tokens, lexer=lexer).parse_document()
         except GraphQLError as error:
             # Not the syntax error itself, because strawberry would close a WebSocket for it.
             mistake = GraphQLError(error.message, source=error.source, positions=error.positions)
-            if error.message.startswith(_TOO_MANY_TOKENS):
-                raise LimitError(
-                    f"The document has more than the {self._limits.tokens} tokens that are allowed: put values into "
-                    "variables, and ask for less at once."
-                ) from None
-            raise InvalidError([mistake]) from None
-        return document, _tokens(document)
+        except RecursionError:
+            mistake = GraphQLError(_TOO_DEEP, source=lexer.source, positions=[lexer.token.start])
+        if mistake is None:
+            return document, _tokens(document)
+        _unchain(first)
+        if mistake.message.startswith(_TOO_MANY_TOKENS):
+            raise LimitError(
+                f"The document has more than the {self._limits.tokens} tokens that are allowed: put values into "
+                "variables, and ask for less at once."
+            )
+        raise InvalidError([mistake])
 
     def _mistakes(self, document: DocumentNode) -> list[GraphQLError]:
         errors = validate(self.schema, document, self._rules, _MAX_ERRORS, hide_suggestions=True)
@@ -149,9 +159,9 @@ class Reader:
             self._left += freed
 
 
-def _unchain(document: DocumentNode) -> None:
+def _unchain(first: Token | None) -> None:
     """Remove the references between the tokens of a document, which form cycles; errors keep their own positions."""
-    token = document.loc.start_token if document.loc else None
+    token = first
     while token is not None:
         following, token.next, token.prev = token.next, None, None
         token = following

@@ -15,6 +15,11 @@ T = TypeVar("T")
 
 SLICE_SECONDS: Final = 0.004
 """How much long work is done in one iteration of the event loop."""
+_AT_ONCE: Final = 50
+"""How much waiting work is resumed in one iteration: what does not fit into the slice waits for the next one."""
+
+Turn = asyncio.Future[bool]
+"""Its result says whether it is the first turn of its iteration of the event loop."""
 
 
 class Turns:
@@ -22,32 +27,49 @@ class Turns:
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[Turn] = deque()
+        self._late: deque[Turn] = deque()
         self._since = 0.0
         self._is_called = False
 
     async def give(self) -> None:
         """Wait for the next turn if this one has taken long enough. Call it wherever long work can pause."""
-        if not self._waiting and self._clock() - self._since < SLICE_SECONDS:
+        if not self._waiting and not self._late and not self._is_over():
             return
+        if await self._turn(self._waiting):
+            return
+        # Another turn of this iteration may have taken all of its time.
+        while self._is_over():
+            if await self._turn(self._late):
+                return
+
+    async def _turn(self, queue: deque[Turn]) -> bool:
         loop = asyncio.get_running_loop()
-        turn = loop.create_future()
-        self._waiting.append(turn)
+        turn: Turn = loop.create_future()
+        queue.append(turn)
         if not self._is_called:
             self._is_called = True
             loop.call_soon(self._next, loop)
-        await turn
+        is_first = await turn
+        if is_first:
+            self._since = self._clock()  # now, because the loop may have done other things before
+        return is_first
+
+    def _is_over(self) -> bool:
+        return self._clock() - self._since >= SLICE_SECONDS
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Resume the first waiting work in the next iteration of the event loop, and the others one by one after it."""
-        while self._waiting:
-            turn = self._waiting.popleft()
+        """Resume waiting work in the next iteration of the event loop; that which was late before comes first."""
+        count = 0
+        while count < _AT_ONCE and (queue := self._late or self._waiting):
+            turn = queue.popleft()
             if not turn.done():  # otherwise its request was cancelled
-                self._since = self._clock()
-                turn.set_result(None)
-                loop.call_soon(self._next, loop)
-                return
-        self._is_called = False
+                turn.set_result(not count)
+                count += 1
+        if count:
+            loop.call_soon(self._next, loop)
+        else:
+            self._is_called = False
 
 
 def paced(turns: Turns, items: Iterable[S], make: Callable[[S], T]) -> list[T]:

@@ -90,13 +90,15 @@ def _read(data: str | bytes) -> Any:
     encoded = data.encode(errors="replace") if isinstance(data, str) else data
     if (problem := excess(encoded)) is not None:
         raise json.JSONDecodeError(problem, "", 0)
+    collects = gc.isenabled()
     gc.disable()  # nothing is garbage yet, and a collection takes as long as the decoding
     try:
         return _exactly(encoded) if _may_have_long_integers(encoded) else _fast(encoded)
     except (RecursionError, ValueError) as error:
         raise json.JSONDecodeError(str(error), "", 0) from error
     finally:
-        gc.enable()
+        if collects:
+            gc.enable()
 
 
 def _fast(data: bytes) -> Any:

@@ -26,6 +26,7 @@ PATHS: Final = (
     "/trigger/{namespace}/{name}",
     "/schedules",
     "/schedules/{namespace}/{name}",
+    "/inbox",
     "/queue",
     "/settings",
 )

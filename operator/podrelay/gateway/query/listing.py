@@ -41,6 +41,7 @@ class Listing:
         after: the cursor of the previous page.
         search: words that must all occur.
         items: for logs: conditions that a single line of the log must meet.
+        also: for tasks: a further condition, which no field shows.
     """
 
     where: Sequence[Condition] = ()
@@ -49,6 +50,7 @@ class Listing:
     after: str | None = None
     search: str | None = None
     items: Sequence[Condition] = ()
+    also: Predicate[Run] | None = None
 
 
 async def tasks(call: Call, listing: Listing, parent: Run | None = None) -> Page[Run]:
@@ -63,7 +65,7 @@ async def tasks(call: Call, listing: Listing, parent: Run | None = None) -> Page
         candidates = runs.candidates(parent.metadata.namespace, {"parent": [parent.metadata.name]})
     else:
         candidates = _candidates(call, fields, listing)
-    return await _Look(call, candidates, fields, listing, runs.age).page()
+    return await _Look(call, candidates, fields, listing, runs.age, listing.also).page()
 
 
 async def logs(call: Call, payloads: Payloads, listing: Listing, run: Key | None = None) -> Page[Record]:

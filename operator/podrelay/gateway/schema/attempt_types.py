@@ -83,6 +83,7 @@ class Attempt:
     wait_seconds: Number | None = strawberry.field(description="For continue: wait so long before the next iteration.")
     wait_until: DateTime | None = strawberry.field(description="For continue: wait until then.")
     waits_for_children: bool = strawberry.field(description="For continue: wait until its children have finished.")
+    waits_for_signals: list[str] = strawberry.field(description="For continue: wait for one of these signals.")
 
     @classmethod
     def of(
@@ -121,6 +122,7 @@ class Attempt:
             wait_seconds=None if wait is None else Number(wait),
             wait_until=time_or_null(response.wait_until) if response else None,
             waits_for_children=bool(response and response.wait_for_children),
+            waits_for_signals=list(response.wait_for_signal.names) if response and response.wait_for_signal else [],
         )
 
     @described

@@ -14,6 +14,7 @@ from podrelay.gateway.call import Call
 from podrelay.gateway.documents.reader import Reader
 from podrelay.gateway.documents.shapes import MAX_NESTS, DocumentLimits
 from podrelay.gateway.schema.document_extension import Reading
+from podrelay.gateway.schema.executing import Execution, clear_tracebacks
 from podrelay.gateway.schema.guarding import Guarded
 from podrelay.gateway.schema.masking import Masked, is_bug
 from podrelay.gateway.schema.measuring import RefusedDocuments
@@ -37,18 +38,7 @@ class Schema(strawberry.Schema):
         """Log nothing, and free what errors caused by callers refer to."""
         for error in errors:
             if not is_bug(error):
-                _clear_tracebacks(error)
-
-
-def _clear_tracebacks(error: BaseException | None) -> None:
-    """Remove the tracebacks of an error, which refer to the frames that it passed through.
-
-    The frames refer to everything that an operation has created, and to the errors: reference cycles that only the
-    garbage collector frees. For a thousand refused fields that would block the event loop for a third of a second.
-    """
-    while error is not None:
-        error.__traceback__ = error.__context__ = error.__cause__ = None
-        error = error.original_error if isinstance(error, GraphQLError) else None
+                clear_tracebacks(error)
 
 
 class Currency(SchemaExtension):
@@ -76,6 +66,7 @@ def build(limits: DocumentLimits | None = None) -> Schema:
         Subscription,
         # Classes and functions, because strawberry creates new extensions for each request.
         extensions=[Masked, Guarded, Currency, RefusedDocuments, lambda: Reading(readers[0])],
+        execution_context_class=Execution,
         # Not sort_schema: it replaces all enums, without strawberry's own handling of them.
         config=StrawberryConfig(
             scalar_map=SCALARS,

@@ -14,7 +14,8 @@ strawberry.enum(
     name="WebinyBackgroundTaskPermissionName",
     description="What a caller may do. To start a task: CREATE_TASKS, TRIGGER_TASKS and RUN_DEFINITIONS; to abort, "
     "suspend or resume one: PATCH_TASKS. To suspend, resume or backfill a schedule: PATCH_SCHEDULES, TRIGGER_TASKS and "
-    "RUN_DEFINITIONS; to start a task of one: GET_SCHEDULES and the rights to start a task.",
+    "RUN_DEFINITIONS; to start a task of one: GET_SCHEDULES and the rights to start a task. To send a signal: "
+    "GET_TASKS and CREATE_SIGNALS.",
 )
 
 

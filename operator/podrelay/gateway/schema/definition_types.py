@@ -14,6 +14,7 @@ from podrelay.gateway.query.listing import Listing
 from podrelay.gateway.schema.describing import described
 from podrelay.gateway.schema.envelope import Error
 from podrelay.gateway.schema.scalars import Json, Number, json_or_null
+from podrelay.gateway.schema.signal_types import SignalType
 from podrelay.gateway.schema.statistics_types import DefinitionStatistics
 from podrelay.gateway.schema.types import Task
 
@@ -127,6 +128,9 @@ class TaskDefinition:
     standby_after_seconds: int | None = strawberry.field(
         description="How long an iteration runs before the pod of the next one is created; null: never."
     )
+    signals: list[SignalType] | None = strawberry.field(
+        description="The signals that its tasks understand; null: all signals are accepted."
+    )
     definition: strawberry.Private[Definition]
     payloads: strawberry.Private[Payloads]
 
@@ -184,6 +188,9 @@ class TaskDefinition:
             reporting=spec.reporting,
             handover=spec.handover,
             standby_after_seconds=spec.standby.after_seconds if spec.standby else None,
+            signals=None
+            if spec.signals is None
+            else [SignalType.of(one, definition.key, payloads) for one in spec.signals],
             definition=definition,
             payloads=payloads,
         )

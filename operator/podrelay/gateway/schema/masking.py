@@ -30,9 +30,8 @@ class Masked(MaskErrors):
         return GraphQLError(internal.message, nodes=error.nodes, path=error.path, extensions=internal.extensions)
 
 
-def is_bug(error: GraphQLError) -> bool:
-    """Return whether an error is a bug, which must be logged and not shown."""
-    original = error.original_error
-    while isinstance(original, GraphQLError) and original.original_error is not None:
-        original = original.original_error
-    return original is not None and not isinstance(original, _FOR_THE_CALLER)
+def is_bug(error: Exception) -> bool:
+    """Return whether an error, or the one that a GraphQLError reports, is a bug, which must be logged and not shown."""
+    while isinstance(error, GraphQLError) and error.original_error is not None:
+        error = error.original_error
+    return not isinstance(error, _FOR_THE_CALLER)

@@ -3,8 +3,6 @@
 import strawberry
 
 from podrelay.gateway import advice
-from podrelay.gateway.objects import ApprovalDecision as StoredDecision
-from podrelay.gateway.objects import AwaitedSignals as StoredWait
 from podrelay.gateway.objects import HookOutcome as StoredOutcome
 from podrelay.gateway.objects import Run
 from podrelay.gateway.queues import Line
@@ -31,42 +29,6 @@ class HookOutcome:
     def of(cls, stored: StoredOutcome) -> "HookOutcome":
         """Return the outcome of a hook."""
         return cls(name=stored.name, outcome=stored.outcome, message=stored.message)
-
-
-@strawberry.type(name="BackgroundTaskAwaitedSignals", description="The signals that a task waits for.")
-class AwaitedSignals:
-    """What a run waits for."""
-
-    signals: list[str]
-    count: int = strawberry.field(description="How many signals, or approvals, end the wait.")
-    until: DateTime = strawberry.field(description="When the wait ends without them.")
-
-    @classmethod
-    def of(cls, stored: StoredWait) -> "AwaitedSignals":
-        """Return what a run waits for."""
-        return cls(signals=list(stored.signals), count=stored.count, until=DateTime(stored.until))
-
-
-@strawberry.type(name="BackgroundTaskApproval", description="A decision about a task.")
-class ApprovalDecision:
-    """A decision about a run."""
-
-    signal: str
-    decision: str = strawberry.field(description="Approve or Reject.")
-    by: str = strawberry.field(description="Name of the user.")
-    at: DateTime
-    iteration: int = strawberry.field(description="The iteration that waited for it.")
-
-    @classmethod
-    def of(cls, stored: StoredDecision) -> "ApprovalDecision":
-        """Return a decision."""
-        return cls(
-            signal=stored.signal,
-            decision=stored.decision,
-            by=stored.by,
-            at=DateTime(stored.at),
-            iteration=stored.iteration,
-        )
 
 
 @strawberry.type(name="WebinyBackgroundTaskDiagnosis", description="What the documentation says about a reason.")

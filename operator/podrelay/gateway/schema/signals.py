@@ -1,13 +1,13 @@
 """Signals in the schema: tasks that wait for them, and the mutation that sends one."""
 
-from datetime import datetime
-from enum import Enum
+from dataclasses import replace
+from functools import partial
 
 import strawberry
 
 from podrelay.api import names
-from podrelay.gateway import signals
-from podrelay.gateway.payloads import Object, Payloads
+from podrelay.gateway import awaited, signals
+from podrelay.gateway.payloads import Payloads
 from podrelay.gateway.query import listing
 from podrelay.gateway.query.filters import Condition
 from podrelay.gateway.query.listing import Listing
@@ -15,51 +15,15 @@ from podrelay.gateway.schema.envelope import Error, envelope
 from podrelay.gateway.schema.in_turn import in_turn
 from podrelay.gateway.schema.inputs import TaskWhere, task_conditions
 from podrelay.gateway.schema.measuring import measured
-from podrelay.gateway.schema.scalars import DateTime, Json
+from podrelay.gateway.schema.scalars import Json
+from podrelay.gateway.schema.signal_types import Decision, Signal
 from podrelay.gateway.schema.types import Ident, TaskListResponse
 
-_WAITING = Condition("reason", "", "WaitingForSignal")
-
-
-@strawberry.enum(name="BackgroundTaskDecision")
-class Decision(Enum):
-    """A decision about a task."""
-
-    APPROVE = "Approve"
-    REJECT = "Reject"
-
-
-@strawberry.type(name="BackgroundTaskSignal", description="A signal that was sent to a task.")
-class Signal:
-    """A TaskSignal."""
-
-    id: str = strawberry.field(description="Name of the TaskSignal, which identifies the event.")
-    task: str = strawberry.field(description="Id of the task.")
-    signal: str
-    payload: Json
-    decision: Decision | None
-    sender: str | None
-    phase: str = strawberry.field(description="Pending, Consumed or Rejected.")
-    reason: str | None = strawberry.field(description="Why it was rejected.")
-    message: str | None
-    created_on: DateTime
-
-    @classmethod
-    def of(cls, task: str, stored: Object) -> "Signal":
-        """Return the signal of a TaskSignal resource."""
-        about, spec, status = stored["metadata"], stored["spec"], stored.get("status") or {}
-        return cls(
-            id=about["name"],
-            task=task,
-            signal=spec["signal"],
-            payload=Json(spec.get("payload") or {}),
-            decision=Decision(spec["decision"]) if spec.get("decision") else None,
-            sender=(about.get("annotations") or {}).get(names.ANNOTATION_CREATED_BY),
-            phase=status.get("phase") or "Pending",
-            reason=status.get("reason"),
-            message=status.get("message"),
-            created_on=DateTime(datetime.fromisoformat(about["creationTimestamp"])),
-        )
+_WAITING = (
+    Condition("reason", "", "WaitingForSignal"),
+    # An index: most tasks of a namespace have finished.
+    Condition("taskStatus", "in", ["pending", "running"]),
+)
 
 
 @strawberry.type(name="BackgroundTaskSignalResponse")
@@ -78,11 +42,18 @@ class SignalQueries:
 
     @measured("query")
     async def list_waiting(
-        self, where: TaskWhere | None = None, limit: int | None = None, after: str | None = None
+        self,
+        where: TaskWhere | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+        mine: bool = False,
     ) -> TaskListResponse:
-        """A page of the tasks that wait for signals or approvals, newest first; `waitingFor` says for which."""
-        asked = Listing([*task_conditions(where), _WAITING], (), limit, after)
-        data, error = await envelope(_waiting(self.payloads, asked))
+        """A page of the tasks that wait for signals or approvals, newest first; `waitingFor` says for which.
+
+        With `mine`, only those that the caller may answer.
+        """
+        asked = Listing([*task_conditions(where), *_WAITING], (), limit, after)
+        data, error = await envelope(_waiting(self.payloads, asked, mine=mine))
         return data or TaskListResponse(error=error)
 
 
@@ -108,6 +79,10 @@ class SignalMutations:
         return SignalResponse(data=None if stored is None else Signal.of(id_, stored), error=error)
 
 
-async def _waiting(payloads: Payloads, asked: Listing) -> TaskListResponse:
-    await payloads.call.may("list", names.TASK_RUNS)
-    return TaskListResponse.of(await listing.tasks(payloads.call, asked), payloads)
+async def _waiting(payloads: Payloads, asked: Listing, *, mine: bool) -> TaskListResponse:
+    call = payloads.call
+    await call.may("list", names.TASK_RUNS)
+    if mine:
+        callers = await awaited.senders(call)
+        asked = replace(asked, also=partial(awaited.may_answer, call.cache, callers))
+    return TaskListResponse.of(await listing.tasks(call, asked), payloads)

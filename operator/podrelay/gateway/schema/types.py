@@ -7,7 +7,7 @@ import strawberry
 
 from podrelay.api import names
 from podrelay.api.phases import FAILED, STATUS_WORDS
-from podrelay.gateway import queues
+from podrelay.gateway import queues, signals
 from podrelay.gateway.cache import family
 from podrelay.gateway.call import Call
 from podrelay.gateway.errors import TaskNotFoundError
@@ -37,8 +37,6 @@ from podrelay.gateway.schema.inputs import (
 )
 from podrelay.gateway.schema.line_types import Console, LogItem
 from podrelay.gateway.schema.run_types import (
-    ApprovalDecision,
-    AwaitedSignals,
     Diagnosis,
     Event,
     Failure,
@@ -47,6 +45,7 @@ from podrelay.gateway.schema.run_types import (
     Scheduled,
 )
 from podrelay.gateway.schema.scalars import DateTime, Json, Number, json_or_null, time_or_null
+from podrelay.gateway.schema.signal_types import ApprovalDecision, AwaitedSignals, Signal
 from podrelay.gateway.schema.statistics_types import StatusCount
 from podrelay.gateway.schema.words import Phase, Reason, reason_of
 from podrelay.kube.resources import Key
@@ -282,7 +281,7 @@ class Task:
             is_stalled=status.is_stalled,
             failure=Failure(message=status.error.message, code=status.error.code) if status.error else None,
             hooks=[HookOutcome.of(outcome) for outcome in status.hooks],
-            waiting_for=AwaitedSignals.of(status.waiting_for) if status.waiting_for else None,
+            waiting_for=AwaitedSignals.of(status.waiting_for, run, payloads) if status.waiting_for else None,
             approvals=[ApprovalDecision.of(decision) for decision in status.approvals],
             scheduled=_scheduled(call, run),
         )
@@ -441,6 +440,12 @@ class Task:
         await call.may("list", names.TASK_RUNS)
         asked = Listing(task_conditions(where), sorters(sort), limit, after)
         return TaskListResponse.of(await listing.tasks(call, asked, self.run), self.payloads)
+
+    @described
+    async def signals(self, limit: int = signals.MOST_SENT) -> list[Signal] | None:
+        """The signals that were sent to it, oldest first; at most 100."""
+        found = await signals.sent_to(self.payloads.call, self.run, limit)
+        return [Signal.of(self.id, stored) for stored in found]
 
 
 @strawberry.type(name="WebinyBackgroundTaskResponse")

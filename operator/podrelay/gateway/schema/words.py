@@ -17,7 +17,7 @@ REASONS: Final = (
         "Retrying",
         "Disrupted",
     ),
-    *("Suspended", "DefinitionSuspended", "ParentDeleted", "SecretMissing", "Restored", "Imported"),
+    *("Suspended", "DefinitionSuspended", "ParentDeleted", "SecretMissing", "Restored", "Importing", "Imported"),
     *("Deleting", "Aborting", "PodEnding", "PodTerminating"),
     # of runs that have not finished, and whose pod cannot be created or started
     *("DefinitionNotFound", "OverridesNotAllowed", "Queued", "InvalidInputSchema", "NameTaken"),

@@ -4,25 +4,26 @@ A run may have any number of signals. So a view never contains all of them, and 
 reconciliation if the run waits for it.
 """
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
-from podrelay.api import limits
+from podrelay.api import limits, names
 from podrelay.api.phases import FINISHED
 from podrelay.kube.resources import Key
 from podrelay.operator import object_rules
 from podrelay.operator.cache.collection import Collection
-from podrelay.operator.objects import TaskRun
+from podrelay.operator.objects import Record, TaskRun
+from podrelay.operator.pods import Pod
 from podrelay.operator.signal_objects import CONSUMED, TaskSignal
-from podrelay.operator.view import Inbox, WaitingSignal
+from podrelay.operator.view import EMPTY_INBOX, Inbox, WaitingSignal
 
 
 class _Place(NamedTuple):
-    created: datetime
+    sent: datetime
     name: str
     uid: str
 
@@ -53,8 +54,8 @@ class SignalCache:
         self._accepted: defaultdict[Key, defaultdict[str, list[_Place]]] = defaultdict(lambda: defaultdict(list))
         """Those that were accepted, by run and name of the signal, the oldest first."""
         self._accepted_uids: set[str] = set()
-        self._known_runs: dict[Key, tuple[str, bool]] = {}
-        """For runs with pending signals: the UID, and whether the run is finished."""
+        self._known_runs: dict[Key, tuple[str, bool, bool]] = {}
+        """For runs with pending signals: the UID, and whether the run is finished, or not completely imported yet."""
 
     def begin_term(self) -> None:
         """Forget what was accepted in an earlier leadership term, and mark all signals that are pending."""
@@ -95,39 +96,46 @@ class SignalCache:
             for other in others
         )
 
-    def inbox(self, run: TaskRun) -> Inbox:
-        """Return the signals of a run."""
-        return Inbox(partial(self._oldest, run), partial(self._find, run), partial(self._is_consumed, run))
+    def inbox(self, run: TaskRun, pods: tuple[Pod, ...], records: tuple[Record, ...]) -> Inbox:
+        """Return the signals that the next decisions about a run depend on, given its pods and records."""
+        awaited, named = _signals_of(run, pods, records)
+        if not awaited and not named:
+            return EMPTY_INBOX
+        waiting = [_waiting(signal) for name in awaited for signal in self._oldest(run, name)]
+        known = [_waiting(signal) for name in named if (signal := self._of(run, name)) is not None]
+        return Inbox(
+            tuple(waiting),
+            {signal.name: signal for signal in (*waiting, *known) if signal.decision is not None},
+            frozenset(name for name in named if self._is_consumed(run, name)),
+        )
 
-    def _oldest(self, run: TaskRun, name: str) -> tuple[WaitingSignal, ...]:
-        namespace = run.metadata.namespace
-        found: list[WaitingSignal] = []
-        for place in self._places(Key(namespace, run.metadata.name), name):
-            signal = self.signal(Key(namespace, place.name))
-            if signal is not None and _belongs_to(signal, run):
-                found.append(_waiting(signal))
-                if len(found) == limits.SIGNALS_AT_ONCE:
-                    break
-        return tuple(found)
+    def _oldest(self, run: TaskRun, name: str) -> Iterable[TaskSignal]:
+        places = self._places(Key(run.metadata.namespace, run.metadata.name), name)
+        return islice(filter(None, (self._of(run, place.name) for place in places)), limits.SIGNALS_AT_ONCE)
 
     def _places(self, run: Key, name: str) -> list[_Place]:
         by_name = self._accepted.get(run)
         return by_name.get(name, []) if by_name is not None else []
 
-    def _find(self, run: TaskRun, name: str) -> WaitingSignal | None:
+    def _of(self, run: TaskRun, name: str) -> TaskSignal | None:
         signal = self.signal(Key(run.metadata.namespace, name))
-        return _waiting(signal) if signal is not None and _belongs_to(signal, run) else None
+        return signal if signal is not None and _belongs_to(signal, run) else None
 
     def _is_consumed(self, run: TaskRun, name: str) -> bool:
         signal = self.signal(Key(run.metadata.namespace, name))
         return signal is not None and signal.status.phase == CONSUMED and signal.spec.task_run == run.metadata.name
 
     def run_changed(self, key: Key) -> None:
-        """Mark the pending signals of a run that has appeared, finished, or is gone; other changes do not matter."""
+        """Mark the pending signals of a run that has appeared, finished, is gone, or was imported completely.
+
+        Other changes do not matter.
+        """
         if key not in self._pending:
             return
         run = self._find_run(key)
-        state = (run.metadata.uid, run.status.phase in FINISHED) if run is not None else ("", False)
+        state = ("", False, False)
+        if run is not None:
+            state = (run.metadata.uid, run.status.phase in FINISHED, run.is_incomplete)
         if self._known_runs.get(key) != state:
             self._known_runs[key] = state
             self.run_is_new(key)
@@ -161,17 +169,42 @@ class SignalCache:
             return
         self._accepted_uids.remove(signal.metadata.uid)
         places = self._accepted[run][signal.spec.signal]
-        places.remove(_place(signal))
+        del places[bisect_left(places, _place(signal))]
         if not places:
             del self._accepted[run][signal.spec.signal]
         if not self._accepted[run]:
             del self._accepted[run]
 
 
+def _signals_of(
+    run: TaskRun, pods: tuple[Pod, ...], records: tuple[Record, ...]
+) -> tuple[dict[str, None], dict[str, None]]:
+    """Return the names of the signals that a run may wait for, and the TaskSignals that pods and answers name.
+
+    Only the last answer that was applied, and the answers after it, still have an effect.
+    """
+    awaited: dict[str, None] = {}
+    named: dict[str, None] = {}
+    for record in records:
+        response = record.response
+        if response is None or (response.wait_for_signal is None and not response.signals):
+            continue
+        if record.iteration < names.iteration_of(run.status.last_record or ""):
+            continue
+        named.update(dict.fromkeys(response.signals))
+        if response.wait_for_signal is not None:
+            awaited.update(dict.fromkeys(response.wait_for_signal.names))
+    for pod in pods:
+        if pod.metadata.annotations.signals:
+            named.update(dict.fromkeys(pod.signals))
+    return awaited, named
+
+
 def _waiting(signal: TaskSignal) -> WaitingSignal:
     about, spec = signal.metadata, signal.spec
     sender = about.annotations.created_by or ""
-    return WaitingSignal(about.name, spec.signal, about.creation_timestamp, spec.size, spec.decision, sender)
+    restored_by = about.annotations.restored_by
+    return WaitingSignal(about.name, spec.signal, signal.sent_at, spec.size, spec.decision, sender, restored_by)
 
 
 def _belongs_to(signal: TaskSignal, run: TaskRun) -> bool:
@@ -180,7 +213,7 @@ def _belongs_to(signal: TaskSignal, run: TaskRun) -> bool:
 
 
 def _place(signal: TaskSignal) -> _Place:
-    return _Place(signal.metadata.creation_timestamp, signal.metadata.name, signal.metadata.uid)
+    return _Place(signal.sent_at, signal.metadata.name, signal.metadata.uid)
 
 
 def _own_key(signal: TaskSignal) -> Key:

@@ -139,12 +139,13 @@ class Store:
         observed = self._observations.get(key)
         if observed is None or observed.uid != run.metadata.uid:
             observed = _NOTHING_OBSERVED
+        pods, records = self.pods.of(key), self.records.of(key)
         return View(
             run=run,
             definition=overrides.applied(run, definition) if definition is not None else None,
             now=self._clock(),
-            pods=self.pods.of(key),
-            records=self.records.of(key),
+            pods=pods,
+            records=records,
             gone=dict(observed.gone),
             lost_records=frozenset(observed.lost_records),
             settled=frozenset(observed.settled),
@@ -163,7 +164,7 @@ class Store:
             is_surplus=self._finished.newer_than(key) >= _kept_runs(definition),
             retention_days=self._retention_days(key.namespace),
             is_kept_for_its_schedule=run.spec.scheduled is not None and self._is_kept_for_its_schedule(run),
-            inbox=self.inboxes.inbox(run),
+            inbox=self.inboxes.inbox(run, pods, records),
             consumed=frozenset(observed.consumed),
             settings=self._settings,
         )

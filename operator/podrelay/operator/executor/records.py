@@ -84,7 +84,7 @@ class RecordActions:
 
     async def _claim_record(self, key: Key, view: View, action: ClaimRecord) -> None:
         manifest = record_builder.claim(view.run, action, self._requests.clock())
-        await self._unless_refused(key, view, action, self._post_record(key, manifest))
+        await self._unless_refused(key, view, action, self._post_record(key, view, manifest))
 
     async def _unless_refused(
         self, key: Key, view: View, action: WriteRecord | ClaimRecord, written: Awaitable[object]
@@ -109,10 +109,21 @@ class RecordActions:
         response = await self._complete(key, view, action)
         printed = await self._printed(key, view, action)
         manifest = record_builder.new(view.run, action, response, self._requests.clock(), printed)
-        record = await self._post_record(key, manifest)
+        record = await self._post_record(key, view, manifest)
         self._payloads.keep(record, manifest["response"])
 
-    async def _post_record(self, key: Key, manifest: dict[str, Any]) -> Record:
+    async def _post_record(self, key: Key, view: View, manifest: dict[str, Any]) -> Record:
+        """Create a record, unless the run has made progress.
+
+        The cache may be old: then the record may have existed, with the real answer, and have been deleted since as one
+        of too many. That happens only after the status contains its answer, which a live read shows.
+
+        Raises:
+            ConflictError: the run has made progress, which the cache has now.
+        """
+        run = await self._requests.refresh_run(key, view.run.metadata.uid)
+        if run is None or run.metadata.uid != view.run.metadata.uid or run.status != view.run.status:
+            raise ConflictError(409, "Conflict", f"TaskRun {key.name} has changed")
         body = await self._requests.write(
             "create_record", self._requests.client.create(TASK_ITERATIONS, key.namespace, manifest)
         )

@@ -1,11 +1,12 @@
 """Reads and writes of TaskSignals: for runs, which consume them, and for the controller that judges them."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
-from podrelay.api import limits, names
+from podrelay.api import limits, names, signal_times
 from podrelay.api.invalid_input import in_words
 from podrelay.kube.api import Api
 from podrelay.kube.errors import ConflictError, InvalidError, NotFoundError
@@ -222,11 +223,17 @@ def _content(stored: dict[str, Any]) -> dict[str, Any]:
         "name": about["name"],
         "signal": spec["signal"],
         "payload": spec.get("payload") or {},
-        "sentAt": about["creationTimestamp"],
+        "sentAt": _sent_at(about),
         "decision": spec.get("decision"),
         "sender": (about.get("annotations") or {}).get(names.ANNOTATION_CREATED_BY),
     }
     return {field: value for field, value in content.items() if value is not None}
+
+
+def _sent_at(about: dict[str, Any]) -> str:
+    created = datetime.fromisoformat(about["creationTimestamp"])
+    annotated = (about.get("annotations") or {}).get(names.ANNOTATION_SENT_AT)
+    return _rfc3339(signal_times.sent_at(annotated, created))
 
 
 async def _read(client: Api, cache: SignalCache, key: Key) -> bytes | None:
@@ -243,4 +250,8 @@ async def _read(client: Api, cache: SignalCache, key: Key) -> bytes | None:
 
 
 def _now(requests: Requests) -> str:
-    return requests.clock().replace(microsecond=0).isoformat().replace("+00:00", "Z")
+    return _rfc3339(requests.clock())
+
+
+def _rfc3339(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

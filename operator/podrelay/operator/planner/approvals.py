@@ -23,7 +23,9 @@ def including(view: View, status: TaskRunStatus, signals: Iterable[str], waited:
 
 
 def _decision(view: View, name: str, waited: int) -> ApprovalDecision | None:
-    signal = view.inbox.find(name)
+    signal = view.inbox.decisions.get(name)
     if signal is None or signal.decision is None:
         return None
-    return ApprovalDecision(signal.signal, signal.decision, signal.sender, signal.created, name, waited)
+    return ApprovalDecision(
+        signal.signal, signal.decision, signal.sender, signal.created, name, waited, signal.restored_by
+    )

@@ -69,7 +69,7 @@ def plan(view: View) -> Plan:
     if run.metadata.deletion_timestamp is not None:
         return _deleted(view)
     if run.status.phase in FINISHED:
-        if restored_runs.is_incomplete(run):
+        if run.is_incomplete:
             return Plan()
         of_hooks = hooks.after_the_end(view)
         return _while_hooks_are_pending(view, of_hooks) if of_hooks else garbage_collection.after_the_end(view)

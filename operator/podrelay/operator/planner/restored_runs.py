@@ -12,30 +12,26 @@ from typing import Final
 
 from podrelay.api import names
 from podrelay.api.phases import FINISHED
-from podrelay.operator.objects import TaskError, TaskRun, TaskRunStatus
+from podrelay.operator.objects import TaskError, TaskRunStatus
 from podrelay.operator.plan import AdoptRecord, Plan
 from podrelay.operator.planner import statuses
 from podrelay.operator.view import View
 
 RESTORED: Final = "Restored"
+IMPORTING: Final = "Importing"
 IMPORTED: Final = "Imported"
 _MAKE_SURE: Final = "Make sure that its original cluster no longer runs it"
 _STATUS_COMES: Final = timedelta(seconds=30)
 """Velero restores the status, if it is configured to, with a second request."""
 
 
-def is_incomplete(run: TaskRun) -> bool:
-    """Return whether `podrelay import` has not restored all of a run yet: until then, the run is left alone."""
-    return run.metadata.annotations.imported == names.IMPORT_INCOMPLETE
-
-
 def held(view: View) -> Plan | None:
     """Return the plan for an unfinished run that must not continue by itself; None if it may continue."""
     run = view.run
     imported, velero = run.metadata.annotations.imported, run.metadata.labels.velero
-    if is_incomplete(run):
+    if run.is_incomplete:
         message = "podrelay import has not finished importing this run; import the same file again, or delete the run"
-        return _hold(view, IMPORTED, message)
+        return _hold(view, IMPORTING, message)
     if run.spec.abort is not None:
         return None
     if imported is not None and run.spec.suspend:

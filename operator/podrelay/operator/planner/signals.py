@@ -52,7 +52,7 @@ class Wait(NamedTuple):
 def to_consume(view: View, record: Record) -> ConsumeSignals | None:
     """Return the action that marks the signals that the answer in `record` has consumed; None if they are marked."""
     consumed = record.response.signals if record.response is not None else ()
-    if not consumed or record.metadata.name in view.consumed or all(map(view.inbox.is_consumed, consumed)):
+    if not consumed or record.metadata.name in view.consumed or view.inbox.consumed.issuperset(consumed):
         return None
     return ConsumeSignals(record.metadata.name, record.iteration, consumed)
 
@@ -64,7 +64,7 @@ def wait_before(view: View, target: Target) -> Wait | None:
         return None
     awaited, until = record.response.wait_for_signal, _until(record, record.response)
     waiting = sorted(
-        (signal for name in awaited.names for signal in view.inbox.of(name)),
+        (signal for signal in view.inbox.waiting if signal.signal in awaited.names),
         key=lambda signal: (signal.created, signal.name),
     )
     woken_by = _decided(view, awaited, waiting) or _woken_by(view, awaited, waiting, record)
@@ -170,6 +170,9 @@ def _message(view: View, wait: Wait) -> str:
         have = len({signal.sender for signal in wait.signals if signal.decision == APPROVE})
         return f"waits for the approval {words} until {until}; {have} of {required} users have approved"
     number = f"{awaited.count} signals" if awaited.count > 1 else "the signal"
+    # With each signal that comes, the message changes, and so do the pages and commands that show it.
+    have = sum(_required(view, signal.signal) is None for signal in wait.signals)
+    so_far = f"; {have} of {awaited.count} have come" if awaited.count > 1 and have else ""
     response = wait.record.response
     or_children = ", or for its children," if response is not None and response.wait_for_children is not None else ""
-    return f"waits for {number} {words}{or_children} until {until}"
+    return f"waits for {number} {words}{or_children} until {until}{so_far}"

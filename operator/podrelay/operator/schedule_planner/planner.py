@@ -12,6 +12,7 @@
 from datetime import datetime
 from typing import Final
 
+from podrelay.api import names
 from podrelay.api.phases import FINISHED
 from podrelay.operator.schedule_objects import TaskScheduleStatus
 from podrelay.operator.schedule_planner import backfills, conditions, due_times
@@ -28,6 +29,8 @@ SUSPENDED_BY: Final = "podrelay"
 
 def plan(view: ScheduleView) -> SchedulePlan:
     """Return what to do for a schedule now."""
+    if view.schedule.metadata.annotations.imported == names.IMPORT_INCOMPLETE:
+        return SchedulePlan()  # `podrelay import` has not restored its status yet, which says what was decided
     unknown = _unknown_runs(view)
     if unknown:
         return SchedulePlan(tuple(unknown))

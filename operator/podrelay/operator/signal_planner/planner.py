@@ -38,6 +38,8 @@ def plan(view: SignalView) -> Plan:
         return _without_owner(view) if signal.status.phase == REJECTED and owner is None else Plan()
     if run is None or (owner is not None and owner.uid != run.metadata.uid):
         return _without_run(view)
+    if run.is_incomplete:
+        return Plan()  # `podrelay import` has not restored its status yet; planned again when it has
     if run.status.phase in FINISHED:
         message = f"TaskRun {run.metadata.name} has finished ({run.status.phase}) without waiting for this signal"
         return Plan(Reject(RUN_FINISHED, message))
@@ -97,6 +99,9 @@ def _problem_of_decision(view: SignalView, approval: Approval) -> Reject | None:
     sender, spec = signal.metadata.annotations.created_by, signal.spec
     if spec.decision is None:
         return Reject(DECISION_MISSING, f"{spec.signal} is an approval; set spec.decision to Approve or Reject")
+    if signal.metadata.annotations.restored_by is not None and view.run_is_original:
+        message = "it was restored from a backup, which counts only for a run that was restored as well; send it again"
+        return Reject(SENDER_NOT_ALLOWED, message)
     if not sender:
         message = f"an approval needs a sender: set the annotation {names.ANNOTATION_CREATED_BY} to your user name"
         return Reject(SENDER_NOT_ALLOWED, message)

@@ -21,3 +21,8 @@ class SignalView(msgspec.Struct, frozen=True):
     """Whether its sender has decided about the run already, with another signal of this name."""
     payload_problem: str | None = None
     """Why its payload does not fit the schema of the definition; empty if it fits, None if it was not checked yet."""
+
+    @property
+    def run_is_original(self) -> bool:
+        """Whether the run was not restored from a backup."""
+        return self.run is None or self.run.metadata.annotations.imported is None

@@ -41,7 +41,7 @@ async def test_it_is_off_by_default(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/runs", "/runs/shop/nightly", "/schedules", "/schedules/shop/nightly", "/settings"]
+    "path", ["/", "/runs", "/runs/shop/nightly", "/inbox", "/schedules", "/schedules/shop/nightly", "/settings"]
 )
 async def test_each_view_has_an_address(page: Gateway, path: str) -> None:
     response = await page.client.get(path)

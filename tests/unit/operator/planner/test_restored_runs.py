@@ -175,7 +175,7 @@ def test_it_can_be_aborted() -> None:
 def test_nothing_is_done_before_an_import_has_finished(status: dict[str, Any], spec: dict[str, Any]) -> None:
     run = task_run(status, annotations={names.ANNOTATION_IMPORTED: names.IMPORT_INCOMPLETE}, **spec)
 
-    assert phase_and_reason(plan(view(run), NOW))[1] == "Imported"
+    assert phase_and_reason(plan(view(run), NOW))[1] == "Importing"
 
 
 @pytest.mark.parametrize(("status", "place"), [({}, "before it had begun"), (HALF_WAY, "in iteration 3")])
@@ -191,8 +191,9 @@ def test_an_imported_run_waits_for_a_decision(status: dict[str, Any], place: str
     assert EXPORTED in (following.status.message or "")
 
 
-def test_and_begins_when_it_is_resumed() -> None:
-    shown = {"phase": "Pending", "reason": "Imported"}
+@pytest.mark.parametrize("reason", ["Importing", "Imported"])
+def test_and_begins_when_it_is_resumed(reason: str) -> None:
+    shown = {"phase": "Pending", "reason": reason}
     run = task_run(shown, annotations={names.ANNOTATION_IMPORTED: EXPORTED})
 
     assert isinstance(plan(view(run), NOW).actions[0], CreatePod)

@@ -1,6 +1,6 @@
 """When a wait for signals is over, what the next iteration is given, and what the status shows meanwhile."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,9 +22,9 @@ def waiting(name: str, signal: str = "go", *, sender: str = "", **more: Any) -> 
     return WaitingSignal(name, signal, more.pop("created", ago(5)), sender=sender, **more)
 
 
-def inbox(*signals: WaitingSignal, consumed: Callable[[str], bool] = lambda _name: False) -> Inbox:
-    by_name = {signal.name: signal for signal in signals}
-    return Inbox(lambda name: tuple(one for one in signals if one.signal == name), by_name.get, consumed)
+def inbox(*signals: WaitingSignal, consumed: Iterable[str] = ()) -> Inbox:
+    decisions = {signal.name: signal for signal in signals if signal.decision is not None}
+    return Inbox(signals, decisions, frozenset(consumed))
 
 
 def view(
@@ -89,6 +89,19 @@ def test_signals_of_all_names_count_and_the_oldest_come_first() -> None:
     held(view(*signals, names=("go", "stop"), count=3))
 
 
+def test_a_wait_for_several_signals_shows_how_many_have_come() -> None:
+    def message(*signals: WaitingSignal, count: int = 3) -> str:
+        status = held(view(*signals, count=count)).status
+        assert status is not None
+        return status.message or ""
+
+    assert message().startswith("waits for 3 signals go until")
+    assert "come" not in message()
+    assert message(waiting("a")).endswith("; 1 of 3 have come")
+    assert message(waiting("a"), waiting("b"), waiting("c", "stop")).endswith("; 2 of 3 have come")
+    assert "come" not in message(count=1)
+
+
 def test_what_arrived_before_the_time_was_over_is_given_with_a_timeout() -> None:
     assert given(view(waiting("s1"), count=2, waitSeconds=5)) == (("s1",), "Timeout")
 
@@ -130,7 +143,7 @@ def test_decisions_end_the_wait(decisions: list[tuple[str, str]], woken_by: str)
 def test_an_approval_that_is_not_complete_is_shown() -> None:
     signals = [
         waiting("s1", "release", sender="anna", decision="Approve"),
-        waiting("s2", "release", sender="anna", decision="Approve"),
+        waiting("s2", "release", sender="anna", decision="Approve", restored_by="root"),
     ]
 
     plan = held(view(*signals, names=("release",), definition=task_definition(signals=APPROVAL)))
@@ -138,6 +151,7 @@ def test_an_approval_that_is_not_complete_is_shown() -> None:
     assert plan.status is not None
     assert "1 of 2 users have approved" in (plan.status.message or ""), "users are counted, not signals"
     assert [decision.by for decision in plan.status.approvals] == ["anna", "anna"]
+    assert [decision.restored_by for decision in plan.status.approvals] == [None, "root"]
     assert {decision.iteration for decision in plan.status.approvals} == {1}
 
 
@@ -192,9 +206,9 @@ def test_signals_are_marked_before_anything_follows_from_the_answer() -> None:
 
 @pytest.mark.parametrize("marked", [{"s1"}, set()])
 def test_they_are_marked_unless_all_are_known_to_be_marked(marked: set[str]) -> None:
-    assert consumed(answered(inbox=inbox(consumed=marked.__contains__)))
+    assert consumed(answered(inbox=inbox(consumed=marked)))
 
 
 def test_nothing_is_marked_twice() -> None:
-    assert not consumed(answered(inbox=inbox(consumed={"s1", "s2"}.__contains__)))
+    assert not consumed(answered(inbox=inbox(consumed={"s1", "s2"})))
     assert not consumed(answered(consumed=frozenset({"words-i2"})))

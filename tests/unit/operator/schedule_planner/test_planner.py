@@ -1,5 +1,6 @@
 """Rules of schedules that the scenarios do not show: missed times, failures, backfills, jitter, refusals, writes."""
 
+from collections import deque
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,22 @@ def ready(world: World) -> tuple[str, str]:
     condition = world.status.condition("Ready")
     assert condition is not None
     return condition.status, condition.reason
+
+
+# --- imports ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_schedule_that_is_being_imported_decides_nothing() -> None:
+    world = World(schedules=[{"every": "1m"}])
+    world.annotate(names.ANNOTATION_IMPORTED, names.IMPORT_INCOMPLETE)
+    operator = world.operator()
+    world.play(operator, until=5 * MINUTE)
+    assert (len(world.created), world.status.processed_until) == (0, None)
+
+    world.annotate(names.ANNOTATION_IMPORTED, "2026-03-29T12:00:00Z")
+    world.play(operator, until=2 * MINUTE)
+
+    assert world.created
 
 
 # --- missed times -----------------------------------------------------------------------------------------------------
@@ -91,7 +108,7 @@ def test_a_clock_that_was_ahead_starts_no_time_twice() -> None:
 
 
 def test_times_before_the_creation_and_before_a_change_of_the_rules_do_not_count() -> None:
-    world = World(schedules=[{"cron": "0 * * * *"}])
+    world = World(schedules=[{"cron": "0 * * * *"}], overlap="Allow")
     operator = world.operator()
     world.play(operator, until=HOUR)
     world.now += 30 * MINUTE
@@ -152,6 +169,20 @@ def test_a_manual_run_counts_for_the_overlap_until_it_has_finished() -> None:
     world.finish_all()
     world.play(operator, until=MINUTE)
     assert world.status.started == 1
+
+
+def test_an_unfinished_run_that_the_cache_does_not_have_yet_counts_for_the_overlap() -> None:
+    world = World(schedules=[{"every": "1m"}])
+    first, second = world.operator(), world.operator()
+    world.play(first, until=MINUTE)
+    # Runs and schedules have separate watches.
+    second.inbox = deque(event for event in second.inbox if event.plural == names.TASK_SCHEDULES)
+    world.now += MINUTE
+
+    second.work()
+
+    assert world.created == {"nightly-20260328t120100z": 1}
+    assert (world.status.skipped.overlap, world.status.active_runs) == (1, 1)
 
 
 def test_a_run_of_that_name_from_elsewhere_is_left_alone() -> None:

@@ -25,12 +25,15 @@ def signal(
     created: datetime | None = None,
     status: dict[str, Any] | None = None,
     name: str = "payment",
+    restored_by: str | None = None,
     **spec: Any,
 ) -> TaskSignal:
     about = owned("s1") if is_owned else metadata("s1")
     about["creationTimestamp"] = created or ago(5)
     if sender is not None:
         about["annotations"] = {names.ANNOTATION_CREATED_BY: sender}
+    if restored_by is not None:
+        about.setdefault("annotations", {})[names.ANNOTATION_RESTORED_BY] = restored_by
     body = {"metadata": about, "spec": {"taskRun": KEY.name, "signal": name, **spec}, "status": status or {}}
     return seen(body, TaskSignal)
 
@@ -47,11 +50,16 @@ def view(sent: TaskSignal, signals: list[dict[str, Any]] | None = None, **change
     return SignalView(signal=sent, **known)
 
 
-def decision(value: str | None = "Approve", groups: list[str] | None = None, sender: str | None = "anna") -> TaskSignal:
+def decision(
+    value: str | None = "Approve",
+    groups: list[str] | None = None,
+    sender: str | None = "anna",
+    restored_by: str | None = None,
+) -> TaskSignal:
     spec: dict[str, Any] = {"groups": groups if groups is not None else ["ops"]} | (
         {"decision": value} if value is not None else {}
     )
-    return signal(name="release", sender=sender, **spec)
+    return signal(name="release", sender=sender, restored_by=restored_by, **spec)
 
 
 def reason_of(seen_view: SignalView) -> str:
@@ -63,6 +71,26 @@ def reason_of(seen_view: SignalView) -> str:
 
 def test_a_signal_of_a_definition_without_signals_is_accepted() -> None:
     assert plan(view(signal())).action == Accept()
+
+
+@pytest.mark.parametrize("status", [{}, {"phase": "Succeeded"}])
+def test_a_signal_of_a_run_that_is_being_imported_waits(status: dict[str, Any]) -> None:
+    run = task_run(status, annotations={names.ANNOTATION_IMPORTED: names.IMPORT_INCOMPLETE})
+
+    assert plan(view(signal(is_owned=False), run=run)).action is None
+
+
+def test_a_decision_from_a_backup_counts_only_for_a_run_from_a_backup() -> None:
+    restored = decision(restored_by="root")
+    imported = task_run(annotations={names.ANNOTATION_IMPORTED: "2026-03-01T12:00:00Z"})
+
+    assert reason_of(view(restored, APPROVAL)) == "SenderNotAllowed"
+    assert plan(view(restored, APPROVAL, run=imported)).action == Accept()
+    assert plan(view(decision(), APPROVAL)).action == Accept()
+
+
+def test_an_event_from_a_backup_is_accepted() -> None:
+    assert plan(view(signal(restored_by="root"))).action == Accept()
 
 
 def test_a_signal_without_an_owner_gets_its_run_as_owner_first() -> None:

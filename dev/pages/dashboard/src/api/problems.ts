@@ -43,6 +43,20 @@ export function dataOf<Data>(answer: { data: Data | null; error: AnsweredError |
   return answer.data;
 }
 
+/** Returns what went wrong with a query: with its request, or as the `error` of its answer. */
+export function problemIn(
+  query: { problem: Problem | undefined },
+  answer: { error: AnsweredError | null } | null | undefined,
+): Problem | undefined {
+  return query.problem ?? (answer?.error ? problemOf(answer.error) : undefined);
+}
+
+/** Returns what a form says when something that it sent was refused. */
+export function wordsOf(thrown: unknown): string {
+  const problem = problemOfThrown(thrown);
+  return 'message' in problem ? problem.message : 'Your token is no longer accepted.';
+}
+
 /** Returns the problem of anything that was thrown. */
 export function problemOfThrown(thrown: unknown): Problem {
   if (thrown instanceof RequestError) return thrown.problem;

@@ -9,7 +9,7 @@ interface Look {
   Sign: typeof PendingSign;
 }
 
-const WAITS = new Set(['Delayed', 'Waiting', 'WaitingForChildren', 'Retrying', 'Queued']);
+const WAITS = new Set(['Delayed', 'Waiting', 'WaitingForChildren', 'WaitingForSignal', 'Retrying', 'Queued']);
 
 /** Returns how the state of a run looks: a word, a form and a colour. */
 export function lookOf({ phase, reason, suspended }: Pick<Run, 'phase' | 'reason' | 'suspended'>): Look {

@@ -24,6 +24,7 @@ function sign(children: ReactNode) {
 export const OverviewSign = sign(<path d="M2.5 13.5v-4M6.2 13.5v-9M9.8 13.5v-6M13.5 13.5v-11" />);
 export const RunsSign = sign(<path d="M2.5 4h2M2.5 8h2M2.5 12h2M7 4h6.5M7 8h6.5M7 12h6.5" />);
 export const DefinitionsSign = sign(<path d="M8 2 13.5 5v6L8 14 2.5 11V5L8 2zM2.7 5.1 8 8l5.3-2.9M8 8v6" />);
+export const InboxSign = sign(<path d="M2.5 9.5 4.5 3h7l2 6.5v3.5h-11zM2.5 9.5h3.2l.8 1.6h3l.8-1.6h3.2" />);
 export const QueueSign = sign(<path d="M2.5 3.5h11M4 7h8M5.5 10.5h5M7 14h2" />);
 export const SchedulesSign = sign(<path d="M2.5 3.5h11v10h-11zM2.5 6.5h11M5.3 2v3M10.7 2v3M8 8.5v2.2l1.6 1" />);
 export const SettingsSign = sign(<path d="M2.5 5h6M12 5h1.5M2.5 11H4M7.5 11h6M10.2 3.3v3.4M5.7 9.3v3.4" />);

@@ -1,9 +1,9 @@
-import { useEffect } from 'react';
-import { problemOf } from '../api/problems';
+import { problemIn } from '../api/problems';
 import { useQuery } from '../api/use-query';
 import { Button } from '../components/Button';
+import { DetailPage, UnreadPage } from '../components/DetailPage';
 import { Facts } from '../components/Facts';
-import { Empty, Notice, ProblemNotice } from '../components/Notice';
+import { Notice } from '../components/Notice';
 import { PhaseCounts } from '../components/PhaseCounts';
 import { Tile } from '../components/Tile';
 import { plain } from '../components/text';
@@ -18,6 +18,7 @@ import { useRights } from '../shell/rights';
 import { count, duration } from '../time/format';
 import { type DefinitionDetail, GetDefinition } from './documents';
 import { percent } from './percent';
+import { SignalTypes } from './SignalTypes';
 
 /** One definition: what it takes, its limits, how its runs do. */
 export default function DefinitionPage({ namespace, id }: { namespace: string; id: string }) {
@@ -26,49 +27,42 @@ export default function DefinitionPage({ namespace, id }: { namespace: string; i
   const answer = query.data?.backgroundTasks?.getDefinition;
   const definition = answer?.data;
   const { missing } = useRights();
-  useEffect(() => {
-    document.title = `${definition?.title ?? id} · Podrelay`;
-  }, [definition, id]);
-  const problem = query.problem ?? (answer?.error ? problemOf(answer.error) : undefined);
+  const all = namespacePath('/definitions', namespace);
   if (!definition) {
     return (
-      <div className="page">
-        {problem ? <ProblemNotice problem={problem} what="this definition" onRetry={query.refetch} /> : null}
-        {answer && !answer.error ? (
-          <Empty title="There is no such definition" isPage>
-            <Link to={namespacePath('/definitions', namespace)}>All definitions</Link>
-          </Empty>
-        ) : null}
-      </div>
+      <UnreadPage
+        name={id}
+        problem={problemIn(query, answer)}
+        what="this definition"
+        onRetry={query.refetch}
+        missing={
+          answer && !answer.error
+            ? { title: 'There is no such definition', text: <Link to={all}>All definitions</Link> }
+            : undefined
+        }
+      />
     );
   }
   return (
-    <div className="page">
-      <header className="run-head">
-        <nav className="crumbs" aria-label="Where this is">
-          <Link to={namespacePath('/definitions', namespace)}>Definitions</Link>
-        </nav>
-        <div className="page-head">
-          <div className="run-title">
-            <h1>
-              <bdi>{plain(definition.title, 200)}</bdi>
-            </h1>
-            <span className="mono second">{plain(nameOf(definition.id), 100)}</span>
-          </div>
-          <div className="page-actions">
-            <Button onClick={() => navigate(namespacePath('/runs', namespace, { definition: nameOf(definition.id) }))}>
-              Its runs
-            </Button>
-            <Button
-              look="main"
-              disabledBecause={missing('trigger')}
-              onClick={() => navigate(triggerPath(namespace, nameOf(definition.id)))}
-            >
-              Start a run
-            </Button>
-          </div>
-        </div>
-      </header>
+    <DetailPage
+      crumbs={<Link to={all}>Definitions</Link>}
+      title={definition.title}
+      note={<span className="mono second">{plain(nameOf(definition.id), 100)}</span>}
+      actions={
+        <>
+          <Button onClick={() => navigate(namespacePath('/runs', namespace, { definition: nameOf(definition.id) }))}>
+            Its runs
+          </Button>
+          <Button
+            look="main"
+            disabledBecause={missing('trigger')}
+            onClick={() => navigate(triggerPath(namespace, nameOf(definition.id)))}
+          >
+            Start a run
+          </Button>
+        </>
+      }
+    >
       {definition.description ? <p className="lead">{plain(definition.description)}</p> : null}
       {definition.suspended ? (
         <Notice tone="warn" title="This definition is suspended">
@@ -86,6 +80,7 @@ export default function DefinitionPage({ namespace, id }: { namespace: string; i
         <Limits definition={definition} />
       </div>
       <SchedulesOf namespace={namespace} definition={nameOf(definition.id)} />
+      {definition.signals?.length ? <SignalTypes signals={definition.signals} /> : null}
       <div className="halves">
         <section className="panel value">
           <h2>Input</h2>
@@ -102,7 +97,7 @@ export default function DefinitionPage({ namespace, id }: { namespace: string; i
           </section>
         ) : null}
       </div>
-    </div>
+    </DetailPage>
   );
 }
 

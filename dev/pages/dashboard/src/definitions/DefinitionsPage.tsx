@@ -1,9 +1,10 @@
-import { useEffect } from 'react';
-import { problemOf } from '../api/problems';
+import { problemIn } from '../api/problems';
 import { useQuery } from '../api/use-query';
 import { SuspendedSign, WarnSign } from '../components/icons';
-import { Empty, ProblemNotice } from '../components/Notice';
+import { ListPage } from '../components/ListPage';
+import { Empty } from '../components/Notice';
 import { PhaseCounts } from '../components/PhaseCounts';
+import { ScrollTable } from '../components/ScrollTable';
 import { plain } from '../components/text';
 import { Link } from '../routing/location';
 import { ALL_NAMESPACES, definitionPath, nameOf, namespacePath, triggerPath } from '../routing/paths';
@@ -19,17 +20,9 @@ export default function DefinitionsPage({ namespace }: { namespace: string }) {
   const query = useQuery(ListDefinitions, {}, namespace, version);
   const answer = query.data?.backgroundTasks?.listDefinitions;
   const definitions = answer?.data;
-  const problem = query.problem ?? (answer?.error ? problemOf(answer.error) : undefined);
   const { missing } = useRights();
-  useEffect(() => {
-    document.title = 'Definitions · Podrelay';
-  }, []);
   return (
-    <div className="page">
-      <header className="page-head">
-        <h1>Definitions</h1>
-      </header>
-      {problem ? <ProblemNotice problem={problem} what="the definitions" onRetry={query.refetch} /> : null}
+    <ListPage title="Definitions" problem={problemIn(query, answer)} what="the definitions" onRetry={query.refetch}>
       {definitions?.length === 0 ? (
         <Empty title="No definitions">
           Apply a TaskDefinition to this namespace:{' '}
@@ -37,37 +30,35 @@ export default function DefinitionsPage({ namespace }: { namespace: string }) {
         </Empty>
       ) : null}
       {definitions?.length ? (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: an area that scrolls must be reachable by keyboard.
-        <section className="panel plain-table-scroll" tabIndex={0} aria-label="Definitions">
-          <table className="plain-table">
-            <thead>
-              <tr>
-                <th>Title</th>
-                <th>Active</th>
-                <th>Queued</th>
-                <th>Runs</th>
-                <th>Success</th>
-                <th>Duration, p50 and p95</th>
-                {namespace === ALL_NAMESPACES ? <th>Namespace</th> : null}
-                <th>
-                  <span className="hidden">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {definitions.map((definition) => (
-                <Row
-                  key={`${definition.namespace}/${definition.id}`}
-                  definition={definition}
-                  hasNamespace={namespace === ALL_NAMESPACES}
-                  mayTrigger={missing('trigger') === undefined}
-                />
-              ))}
-            </tbody>
-          </table>
-        </section>
+        <ScrollTable
+          label="Definitions"
+          isPanel
+          head={
+            <>
+              <th>Title</th>
+              <th className="if-wide">Active</th>
+              <th className="if-wide">Queued</th>
+              <th className="if-wide">Runs</th>
+              <th className="if-wide">Success</th>
+              <th className="if-wide">Duration, p50 and p95</th>
+              {namespace === ALL_NAMESPACES ? <th>Namespace</th> : null}
+              <th className="if-wide">
+                <span className="hidden">Actions</span>
+              </th>
+            </>
+          }
+        >
+          {definitions.map((definition) => (
+            <Row
+              key={`${definition.namespace}/${definition.id}`}
+              definition={definition}
+              hasNamespace={namespace === ALL_NAMESPACES}
+              mayTrigger={missing('trigger') === undefined}
+            />
+          ))}
+        </ScrollTable>
       ) : null}
-    </div>
+    </ListPage>
   );
 }
 
@@ -81,6 +72,12 @@ function Row({ definition, hasNamespace, mayTrigger }: RowProps) {
   const { namespace, readiness, statistics } = definition;
   const id = nameOf(definition.id);
   const durations = statistics?.durations;
+  const runs = (
+    <Link to={namespacePath('/runs', namespace, { definition: id })} className="counts-link">
+      {statistics?.byStatus.length ? <PhaseCounts counts={statistics.byStatus} /> : 'no runs yet'}
+    </Link>
+  );
+  const start = mayTrigger ? <Link to={triggerPath(namespace, id)}>Start a run</Link> : null;
   return (
     <tr>
       <td className="wide">
@@ -101,29 +98,31 @@ function Row({ definition, hasNamespace, mayTrigger }: RowProps) {
           </span>
         ) : null}
         {definition.description ? <p className="second">{plain(definition.description, 200)}</p> : null}
+        <div className="if-narrow">
+          <div className="definition-runs">
+            {runs}
+            {start}
+          </div>
+        </div>
       </td>
-      <td className="number">
+      <td className="number if-wide">
         {count(definition.activeRuns ?? 0)}
         {definition.maxConcurrentRuns ? <span className="second"> of {definition.maxConcurrentRuns}</span> : null}
       </td>
-      <td className="number">
+      <td className="number if-wide">
         {definition.queuedRuns ? (
           <Link to={namespacePath('/queue', namespace, { definition: id })}>{count(definition.queuedRuns)}</Link>
         ) : (
           '0'
         )}
       </td>
-      <td>
-        <Link to={namespacePath('/runs', namespace, { definition: id })} className="counts-link">
-          {statistics?.byStatus.length ? <PhaseCounts counts={statistics.byStatus} /> : 'none yet'}
-        </Link>
-      </td>
-      <td className="number">{percent(statistics?.successRate)}</td>
-      <td className="number">
+      <td className="if-wide">{runs}</td>
+      <td className="number if-wide">{percent(statistics?.successRate)}</td>
+      <td className="number if-wide">
         {durations ? `${duration(durations.median * 1000)}, ${duration(durations.p95 * 1000)}` : '–'}
       </td>
       {hasNamespace ? <td>{namespace}</td> : null}
-      <td>{mayTrigger ? <Link to={triggerPath(namespace, id)}>Start a run</Link> : null}</td>
+      <td className="if-wide">{start}</td>
     </tr>
   );
 }

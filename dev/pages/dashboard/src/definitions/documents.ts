@@ -56,6 +56,7 @@ export const GetDefinition = graphql(
           triggers
           reporting
           inputSchema
+          signals { name description payloadSchema approval { required groups excludeCreator } }
           manifest
           readiness { isReady reason message }
           limits {

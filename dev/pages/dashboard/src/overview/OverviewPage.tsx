@@ -1,7 +1,8 @@
-import { useEffect, useMemo } from 'react';
-import { problemOf } from '../api/problems';
+import { useMemo } from 'react';
+import { problemIn } from '../api/problems';
 import { useQuery } from '../api/use-query';
-import { Empty, ProblemNotice } from '../components/Notice';
+import { ListPage } from '../components/ListPage';
+import { Empty } from '../components/Notice';
 import { phaseOf } from '../components/PhaseCounts';
 import { lookOf, Status } from '../components/Status';
 import { plain } from '../components/text';
@@ -38,29 +39,29 @@ export default function OverviewPage({ namespace }: { namespace: string }) {
   const query = useQuery(GetOverview, variables, namespace, version);
   const answer = query.data?.backgroundTasks;
   const overview = answer?.overview.data;
-  const problem = query.problem ?? (answer?.overview.error ? problemOf(answer.overview.error) : undefined);
-  useEffect(() => {
-    document.title = 'Overview · Podrelay';
-  }, []);
+  const choice = (
+    <div className="segments">
+      {Object.entries(RANGES).map(([name, { title }]) => (
+        <button
+          key={name}
+          type="button"
+          aria-pressed={name === range}
+          title={title}
+          onClick={() => navigate(withSearch(address, { range: name === USUAL ? null : name, namespace }))}
+        >
+          {name}
+        </button>
+      ))}
+    </div>
+  );
   return (
-    <div className="page">
-      <header className="page-head">
-        <h1>Overview</h1>
-        <div className="segments">
-          {Object.entries(RANGES).map(([name, { title }]) => (
-            <button
-              key={name}
-              type="button"
-              aria-pressed={name === range}
-              title={title}
-              onClick={() => navigate(withSearch(address, { range: name === USUAL ? null : name, namespace }))}
-            >
-              {name}
-            </button>
-          ))}
-        </div>
-      </header>
-      {problem ? <ProblemNotice problem={problem} what="the overview" onRetry={query.refetch} /> : null}
+    <ListPage
+      title="Overview"
+      actions={choice}
+      problem={problemIn(query, answer?.overview)}
+      what="the overview"
+      onRetry={query.refetch}
+    >
       {answer?.statistics.data ? <Now counts={answer.statistics.data.byStatus} namespace={namespace} /> : null}
       {overview ? <InRange overview={overview} namespace={namespace} range={range} /> : null}
       {answer?.failed.data && answer.stuck.data ? (
@@ -79,7 +80,7 @@ export default function OverviewPage({ namespace }: { namespace: string }) {
           />
         </div>
       ) : null}
-    </div>
+    </ListPage>
   );
 }
 
@@ -137,7 +138,9 @@ function InRange({ overview, namespace, range }: InRangeProps) {
         {overview.created || overview.finished.length ? (
           <BarChart overview={overview} namespace={namespace} />
         ) : (
-          <Empty title={`Nothing has happened in the ${title}`} />
+          <Empty title={`Nothing has happened in the ${title}`}>
+            Runs appear here at once: <Link to={namespacePath('/definitions', namespace)}>start one</Link>.
+          </Empty>
         )}
       </section>
       <div className="halves">

@@ -1,6 +1,6 @@
-import { useEffect } from 'react';
-import { problemOf } from '../api/problems';
+import { problemIn } from '../api/problems';
 import { useQuery } from '../api/use-query';
+import { ListPage } from '../components/ListPage';
 import { Empty, Notice, ProblemNotice } from '../components/Notice';
 import { Status } from '../components/Status';
 import { plain } from '../components/text';
@@ -22,46 +22,38 @@ export default function QueuePage({ namespace }: { namespace: string }) {
   const query = useQuery(ListDefinitions, {}, namespace, version);
   const answer = query.data?.backgroundTasks?.listDefinitions;
   const definitions = answer?.data;
-  const problem = query.problem ?? (answer?.error ? problemOf(answer.error) : undefined);
   const busy = (definitions ?? []).filter((one) => one.activeRuns || one.queuedRuns);
   const asked = address.search.get('definition');
   const first = [...busy].sort((a, b) => (b.queuedRuns ?? 0) - (a.queuedRuns ?? 0))[0];
   const chosen = asked ?? (first ? nameOf(first.id) : undefined);
-  useEffect(() => {
-    document.title = 'Queue · Podrelay';
-  }, []);
+  const frame = { title: 'Queue', what: 'the queue', onRetry: query.refetch };
   if (namespace === ALL_NAMESPACES) {
     return (
-      <div className="page">
-        <h1>Queue</h1>
+      <ListPage {...frame} problem={undefined}>
         <Notice tone="info" title="Choose a namespace">
           Each definition of a namespace has a queue of its own.
         </Notice>
-      </div>
+      </ListPage>
     );
   }
+  const choice = definitions?.length ? (
+    <label className="filter">
+      <span>Definition</span>
+      <select
+        value={chosen ?? ''}
+        onChange={(event) => navigate(withSearch(address, { definition: event.target.value, namespace }))}
+      >
+        {chosen === undefined ? <option value="">none is busy</option> : null}
+        {definitions.map((one) => (
+          <option key={one.id} value={nameOf(one.id)}>
+            {plain(one.title, 60)} ({one.activeRuns ?? 0} active, {one.queuedRuns ?? 0} queued)
+          </option>
+        ))}
+      </select>
+    </label>
+  ) : null;
   return (
-    <div className="page">
-      <header className="page-head">
-        <h1>Queue</h1>
-        {definitions?.length ? (
-          <label className="filter">
-            <span>Definition</span>
-            <select
-              value={chosen ?? ''}
-              onChange={(event) => navigate(withSearch(address, { definition: event.target.value, namespace }))}
-            >
-              {chosen === undefined ? <option value="">none is busy</option> : null}
-              {definitions.map((one) => (
-                <option key={one.id} value={nameOf(one.id)}>
-                  {plain(one.title, 60)} ({one.activeRuns ?? 0} active, {one.queuedRuns ?? 0} queued)
-                </option>
-              ))}
-            </select>
-          </label>
-        ) : null}
-      </header>
-      {problem ? <ProblemNotice problem={problem} what="the queue" onRetry={query.refetch} /> : null}
+    <ListPage {...frame} problem={problemIn(query, answer)} actions={choice}>
       {chosen === undefined && definitions ? (
         <Empty title="Nothing runs, and nothing waits">
           Runs that wait for a slot are shown here, with their place.
@@ -70,7 +62,7 @@ export default function QueuePage({ namespace }: { namespace: string }) {
       {chosen === undefined ? null : (
         <Queue namespace={namespace} definition={chosen} version={version} known={definitions ?? []} />
       )}
-    </div>
+    </ListPage>
   );
 }
 
@@ -85,7 +77,7 @@ function Queue({ namespace, definition, version }: QueueProps) {
   const query = useQuery(GetQueue, { definition, limit: MOST }, namespace, version);
   const answer = query.data?.backgroundTasks?.getQueue;
   const queue = answer?.data;
-  const problem = query.problem ?? (answer?.error ? problemOf(answer.error) : undefined);
+  const problem = problemIn(query, answer);
   if (!queue) return problem ? <ProblemNotice problem={problem} what="the queue" onRetry={query.refetch} /> : null;
   const slots = queue.limits?.maxConcurrentRuns;
   return (
@@ -141,7 +133,7 @@ function Runs({ title, runs, total, all, empty, isNumbered = false }: RunsProps)
               <bdi>{plain(nameOf(run.id), 100)}</bdi>
             </Link>
             <span className="rows-message" title={plain(run.message ?? '')}>
-              {isNumbered ? plain(run.message ?? '', 100) : ''}
+              {plain(run.name ?? '', 100)}
             </span>
             <span className="rows-end" title={isNumbered ? 'Created' : 'Runs since'}>
               {isNumbered ? <Time at={run.createdOn} /> : <Elapsed from={run.startedOn} to={run.finishedOn} />}

@@ -20,7 +20,7 @@ export function triggerPath(namespace: string, definition: string, from?: string
 
 /** Returns the address of a view of one or all namespaces. */
 export function namespacePath(
-  view: '/' | '/runs' | '/definitions' | '/schedules' | '/queue' | '/settings',
+  view: '/' | '/runs' | '/inbox' | '/definitions' | '/schedules' | '/queue' | '/settings',
   namespace: string,
   search: Record<string, string> = {},
 ): string {

@@ -1,6 +1,7 @@
 import { useQuery } from '../api/use-query';
 import { WarnSign } from '../components/icons';
 import { Empty, Notice, ProblemNotice } from '../components/Notice';
+import { ScrollTable } from '../components/ScrollTable';
 import { plain } from '../components/text';
 import { nameOf } from '../routing/paths';
 import { Time } from '../time/Time';
@@ -16,48 +17,46 @@ export function EventsTab({ run }: { run: RunDetail }) {
   if (!events) return <Notice tone="info" title="You may not see its Events" />;
   if (events.length === 0) return <Empty title="No Events">Kubernetes keeps Events for an hour.</Empty>;
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: an area that scrolls must be reachable by keyboard.
-    <section className="panel plain-table-scroll" tabIndex={0} aria-label="Events">
-      <table className="plain-table">
-        <thead>
-          <tr>
-            <th>Last</th>
-            <th>Type</th>
-            <th>Reason</th>
-            <th>Object</th>
-            <th>Message</th>
-            <th>Source</th>
-          </tr>
-        </thead>
-        <tbody>
-          {events.map((event) => (
-            <tr key={event.id}>
-              <td>
-                <Time at={event.lastOn} />
-                {event.count > 1 ? <span className="second"> {event.count}×</span> : null}
-              </td>
-              <td>
-                {event.type === 'Warning' ? (
-                  <span className="status tone-warn">
-                    <WarnSign size={14} />
-                    Warning
-                  </span>
-                ) : (
-                  event.type
-                )}
-              </td>
-              <td>{plain(event.reason ?? '', 60)}</td>
-              <td>
-                {event.kind} <span className="mono">{plain(event.name, 80)}</span>
-              </td>
-              <td className="wide">
-                <bdi>{plain(event.message ?? '', 500)}</bdi>
-              </td>
-              <td className="second">{plain(event.source ?? '', 60)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </section>
+    <ScrollTable
+      label="Events"
+      isPanel
+      head={
+        <>
+          <th>Last</th>
+          <th>Type</th>
+          <th>Reason</th>
+          <th>Object</th>
+          <th>Message</th>
+          <th>Source</th>
+        </>
+      }
+    >
+      {events.map((event) => (
+        <tr key={event.id}>
+          <td>
+            <Time at={event.lastOn} />
+            {event.count > 1 ? <span className="second"> {event.count}×</span> : null}
+          </td>
+          <td>
+            {event.type === 'Warning' ? (
+              <span className="status tone-warn">
+                <WarnSign size={14} />
+                Warning
+              </span>
+            ) : (
+              event.type
+            )}
+          </td>
+          <td>{plain(event.reason ?? '', 60)}</td>
+          <td>
+            {event.kind} <span className="mono">{plain(event.name, 80)}</span>
+          </td>
+          <td className="wide">
+            <bdi>{plain(event.message ?? '', 500)}</bdi>
+          </td>
+          <td className="second">{plain(event.source ?? '', 60)}</td>
+        </tr>
+      ))}
+    </ScrollTable>
   );
 }

@@ -4,6 +4,7 @@ import { dataOf } from '../api/problems';
 import { useQuery } from '../api/use-query';
 import { Button } from '../components/Button';
 import { ConfirmDialog } from '../components/ConfirmDialog';
+import { InputField } from '../components/Field';
 import { say } from '../components/toasts';
 import { Link, navigate } from '../routing/location';
 import { nameOf, runPath, triggerPath } from '../routing/paths';
@@ -105,19 +106,13 @@ function Abort({ run, onClose }: DialogProps) {
           : 'It has no pod at the moment, so it ends at once.'}{' '}
         An abort cannot be undone; a rerun starts from the beginning.
       </p>
-      <div className="field">
-        <label htmlFor="abort-message">Message</label>
-        <input
-          id="abort-message"
-          aria-describedby="abort-message-help"
-          value={message}
-          maxLength={1000}
-          onChange={(event) => setMessage(event.target.value)}
-        />
-        <span className="help" id="abort-message-help">
-          Shown with the run, to say why.
-        </span>
-      </div>
+      <InputField
+        title="Message"
+        help="Shown with the run, to say why."
+        value={message}
+        maxLength={1000}
+        onChange={setMessage}
+      />
       {children ? (
         <Check isOn={cascade} onChange={setCascade}>
           Also abort the {children === 1 ? 'unfinished run' : `${children} unfinished runs`} that it has started

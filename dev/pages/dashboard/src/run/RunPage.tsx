@@ -1,8 +1,9 @@
-import { lazy, Suspense, useEffect } from 'react';
+import { lazy, Suspense } from 'react';
 import { useQuery } from '../api/use-query';
 import { Copy } from '../components/Copy';
+import { DetailPage, UnreadPage } from '../components/DetailPage';
 import { Facts } from '../components/Facts';
-import { Empty, Notice, ProblemNotice } from '../components/Notice';
+import { Notice, ProblemNotice } from '../components/Notice';
 import { Progress } from '../components/Progress';
 import { Status } from '../components/Status';
 import { Tabs } from '../components/Tabs';
@@ -20,6 +21,7 @@ import { RunActions } from './RunActions';
 import { TimelineTab } from './TimelineTab';
 import { useRun } from './use-run';
 import { useThrottled } from './use-throttled';
+import { WaitPanel } from './WaitPanel';
 import { Why } from './Why';
 
 const LogsTab = lazy(() => import('../logs/LogsTab'));
@@ -31,36 +33,32 @@ export function RunPage({ namespace, name }: { namespace: string; name: string }
   const { run, isDeleted, isMissing, problem, refetch } = useRun(namespace, name);
   const { search } = useAddress();
   const tab = search.get('tab') ?? 'timeline';
-  useEffect(() => {
-    document.title = run ? `${SIGNS[run.phase]} ${run.name ?? name} · Podrelay` : `${name} · Podrelay`;
-  }, [run, name]);
   // Each change of the run may be a change of its attempts.
   const version = useThrottled(run?.version, 700);
   const history = useQuery(GetHistory, run && !isDeleted ? { id: name, limit: HISTORY } : null, namespace, version);
   const answered = history.data?.backgroundTasks?.getTask?.data;
   const attempts = answered?.history ?? undefined;
 
-  if (isMissing) {
-    return (
-      <div className="page">
-        <Empty title="There is no such run" isPage>
-          It was deleted, or never existed in the namespace {plain(namespace, 100)}.{' '}
-          <Link to={namespacePath('/runs', namespace)}>All runs</Link>
-        </Empty>
-      </div>
+  if (isMissing || !run) {
+    const text = (
+      <>
+        It was deleted, or never existed in the namespace {plain(namespace, 100)}.{' '}
+        <Link to={namespacePath('/runs', namespace)}>All runs</Link>
+      </>
     );
-  }
-  if (!run) {
-    return (
-      <div className="page">
-        {problem ? <ProblemNotice problem={problem} what="this run" onRetry={refetch} /> : null}
-      </div>
-    );
+    const missing = isMissing ? { title: 'There is no such run', text } : undefined;
+    const shown = isMissing ? undefined : problem;
+    return <UnreadPage name={name} problem={shown} what="this run" onRetry={refetch} missing={missing} />;
   }
   const children = (run.childCounts ?? []).reduce((sum, { count }) => sum + count, 0);
   return (
-    <div className="page">
-      <Head run={run} isDeleted={isDeleted} />
+    <DetailPage
+      crumbs={<Crumbs run={run} />}
+      title={run.name ?? nameOf(run.id)}
+      tabTitle={`${SIGNS[run.phase]} ${run.name ?? name}`}
+      note={isDeleted ? <span className="status tag tone-quiet">Deleted</span> : <Status run={run} isTag />}
+      actions={<RunActions run={run} isDeleted={isDeleted} />}
+    >
       {isDeleted ? (
         <Notice tone="warn" title="This run was deleted">
           What you see is its last state. Its logs and data are deleted with it.
@@ -69,6 +67,7 @@ export function RunPage({ namespace, name }: { namespace: string; name: string }
       {problem?.kind === 'forbidden' ? <ProblemNotice problem={problem} what="this run any longer" /> : null}
       <RunFacts run={run} />
       <Why run={run} />
+      <WaitPanel run={run} isDeleted={isDeleted} onSent={refetch} />
       {run.phase === 'Failed' ? <FailureCard run={run} history={attempts} /> : null}
       <Tabs
         current={tab}
@@ -102,7 +101,7 @@ export function RunPage({ namespace, name }: { namespace: string; name: string }
           )}
         </Suspense>
       </Tabs>
-    </div>
+    </DetailPage>
   );
 }
 
@@ -114,30 +113,18 @@ const SIGNS: Record<RunDetail['phase'], string> = {
   Aborted: '■',
 };
 
-function Head({ run, isDeleted }: { run: RunDetail; isDeleted: boolean }) {
+/** The list, and the runs that it descends from. */
+function Crumbs({ run }: { run: RunDetail }) {
   return (
-    <header className="run-head">
-      <nav className="crumbs" aria-label="Where this is">
-        <Link to={namespacePath('/runs', run.namespace)}>Runs</Link>
-        {(run.ancestors ?? []).map((one) => (
-          <Link key={one.id} to={runPath(one.namespace, nameOf(one.id))} title={plain(nameOf(one.id))}>
-            <Status run={one} isShort />
-            <bdi>{plain(one.name ?? nameOf(one.id), 40)}</bdi>
-          </Link>
-        ))}
-      </nav>
-      <div className="page-head">
-        <div className="run-title">
-          <h1>
-            <bdi>{plain(run.name ?? nameOf(run.id), 200)}</bdi>
-          </h1>
-          {isDeleted ? <span className="status tag tone-quiet">Deleted</span> : <Status run={run} isTag />}
-        </div>
-        <div className="page-actions">
-          <RunActions run={run} isDeleted={isDeleted} />
-        </div>
-      </div>
-    </header>
+    <>
+      <Link to={namespacePath('/runs', run.namespace)}>Runs</Link>
+      {(run.ancestors ?? []).map((one) => (
+        <Link key={one.id} to={runPath(one.namespace, nameOf(one.id))} title={plain(nameOf(one.id))}>
+          <Status run={one} isShort />
+          <bdi>{plain(one.name ?? nameOf(one.id), 40)}</bdi>
+        </Link>
+      ))}
+    </>
   );
 }
 

@@ -16,6 +16,7 @@ export const KINDS: Record<Segment['kind'], string> = {
   pause: 'Pause',
   backoff: 'Waiting to try again',
   children: 'Waiting for children',
+  signal: 'Waiting for a signal',
 };
 
 interface Props {
@@ -75,7 +76,7 @@ function Chart({ run, history, childRuns, selected, onSelect, now }: Props & { n
         {scale.idle.map((gap) => (
           <span
             key={gap.from}
-            className="timeline-idle"
+            className={gap.place + gap.width > 0.8 ? 'timeline-idle timeline-idle-last' : 'timeline-idle'}
             style={{ left: `${gap.place * 100}%`, width: `${gap.width * 100}%` }}
           >
             <b>{duration(gap.to - gap.from)}</b>

@@ -1,5 +1,6 @@
 import type { Problem } from '../api/problems';
 import { Empty, ProblemNotice } from '../components/Notice';
+import { ScrollTable } from '../components/ScrollTable';
 import { plain } from '../components/text';
 import { navigate, useAddress, withSearch } from '../routing/location';
 import { Elapsed, Time } from '../time/Time';
@@ -67,55 +68,52 @@ interface TableProps {
 
 function AttemptTable({ history, selected, onSelect }: TableProps) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: an area that scrolls must be reachable by keyboard.
-    <section className="plain-table-scroll" tabIndex={0} aria-label="Attempts">
-      <table className="plain-table">
-        <thead>
-          <tr>
-            <th>Iteration</th>
-            <th>Attempt</th>
-            <th>Answer</th>
-            <th>Started</th>
-            <th>Took</th>
-            <th>Node</th>
-            <th>Pod</th>
-            <th>Message</th>
+    <ScrollTable
+      label="Attempts"
+      head={
+        <>
+          <th>Iteration</th>
+          <th>Attempt</th>
+          <th>Answer</th>
+          <th>Started</th>
+          <th>Took</th>
+          <th>Node</th>
+          <th>Pod</th>
+          <th>Message</th>
+        </>
+      }
+    >
+      {history.map((attempt) => {
+        const { word, tone, Sign } = answerLook(attempt);
+        return (
+          <tr key={attempt.id} className={attempt.id === selected ? 'row-active' : undefined}>
+            <td className="number">{attempt.iteration || 'hooks'}</td>
+            <td className="number">{attempt.attempt}</td>
+            <td>
+              <span className={`status tone-${tone}`}>
+                <Sign />
+                {word}
+              </span>
+            </td>
+            <td>
+              <Time at={attempt.startedOn ?? attempt.createdOn} />
+            </td>
+            <td>
+              <Elapsed from={attempt.startedOn ?? attempt.createdOn} to={attempt.finishedOn} />
+            </td>
+            <td>{attempt.nodeName ? plain(attempt.nodeName, 60) : '–'}</td>
+            <td>
+              <button type="button" className="link mono" onClick={() => onSelect(attempt.id)}>
+                {plain(attempt.podName, 80)}
+              </button>
+            </td>
+            <td className="wide">
+              {causeOf(attempt) ? <code>{plain(causeOf(attempt), 100)}</code> : null}{' '}
+              <bdi>{plain(attempt.message ?? '', 200)}</bdi>
+            </td>
           </tr>
-        </thead>
-        <tbody>
-          {history.map((attempt) => {
-            const { word, tone, Sign } = answerLook(attempt);
-            return (
-              <tr key={attempt.id} className={attempt.id === selected ? 'row-active' : undefined}>
-                <td className="number">{attempt.iteration || 'hooks'}</td>
-                <td className="number">{attempt.attempt}</td>
-                <td>
-                  <span className={`status tone-${tone}`}>
-                    <Sign />
-                    {word}
-                  </span>
-                </td>
-                <td>
-                  <Time at={attempt.startedOn ?? attempt.createdOn} />
-                </td>
-                <td>
-                  <Elapsed from={attempt.startedOn ?? attempt.createdOn} to={attempt.finishedOn} />
-                </td>
-                <td>{attempt.nodeName ? plain(attempt.nodeName, 60) : '–'}</td>
-                <td>
-                  <button type="button" className="link mono" onClick={() => onSelect(attempt.id)}>
-                    {plain(attempt.podName, 80)}
-                  </button>
-                </td>
-                <td className="wide">
-                  {causeOf(attempt) ? <code>{plain(causeOf(attempt), 100)}</code> : null}{' '}
-                  <bdi>{plain(attempt.message ?? '', 200)}</bdi>
-                </td>
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
-    </section>
+        );
+      })}
+    </ScrollTable>
   );
 }

@@ -13,12 +13,15 @@ export function Why({ run }: { run: RunDetail }) {
   if (run.phase === 'Succeeded' || run.phase === 'Failed') {
     return run.phase === 'Failed' || !run.message ? null : <p className="why-message">{plain(run.message)}</p>;
   }
-  const isTrouble = run.isStalled || (run.diagnosis?.needsAction ?? false);
+  // What is awaited is shown below with the way to answer, in place of the commands that the documentation names.
+  const isTrouble = run.isStalled || (run.diagnosis?.needsAction && !run.waitingFor) || false;
   return (
     <section className={`why ${isTrouble ? 'tone-warn why-trouble' : 'tone-busy'}`} aria-label="What is happening">
       <div className="why-head">
         <h2>{headline(run)}</h2>
-        {run.nextIterationAt && !isFinished(run) ? <Next at={run.nextIterationAt} /> : null}
+        {run.nextIterationAt && !isFinished(run) ? (
+          <Next at={run.nextIterationAt} what={run.waitingFor ? 'the wait ends' : 'next pod'} />
+        ) : null}
       </div>
       {run.message ? <p className="why-text">{plain(run.message)}</p> : null}
       {run.queue ? (
@@ -61,6 +64,10 @@ function headline(run: RunDetail): string {
       return 'Waiting for a free slot';
     case 'WaitingForChildren':
       return 'Waiting for the runs that it has started';
+    case 'WaitingForSignal':
+      return run.waitingFor?.awaited?.some(({ type }) => type?.approval)
+        ? 'Waiting for a decision'
+        : 'Waiting for a signal';
     case 'Waiting':
       return 'Pausing until the next iteration';
     case 'Delayed':
@@ -76,13 +83,13 @@ function headline(run: RunDetail): string {
   }
 }
 
-function Next({ at }: { at: string }) {
+function Next({ at, what }: { at: string; what: string }) {
   const due = parsed(at);
   const now = useNow();
   if (due === undefined) return null;
   return (
     <span className="why-next number" title={absolute(due, 'local')}>
-      {due > now ? `next pod in ${duration(due - now)}` : 'next pod is due'}
+      {due > now ? `${what} in ${duration(due - now)}` : what === 'next pod' ? 'next pod is due' : 'its time is over'}
     </span>
   );
 }

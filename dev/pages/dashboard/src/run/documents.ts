@@ -1,4 +1,5 @@
 import { graphql, type ResultOf } from '../api/graphql';
+import { Wait } from '../inbox/documents';
 import { RunRow } from '../runs/documents';
 
 /** What the page of a run follows, with each change. */
@@ -6,6 +7,7 @@ export const RunDetail = graphql(
   `
   fragment RunDetail on WebinyBackgroundTask {
     ...RunRow
+    ...Wait
     uid
     podName
     disruptions
@@ -24,7 +26,7 @@ export const RunDetail = graphql(
     failedLeaf { id name namespace message }
   }
 `,
-  [RunRow],
+  [RunRow, Wait],
 );
 
 export type RunDetail = ResultOf<typeof RunDetail>;
@@ -71,6 +73,7 @@ export const Attempt = graphql(`
     waitSeconds
     waitUntil
     waitsForChildren
+    waitsForSignals
     pod { phase reason message createdOn scheduledOn startedOn finishedOn restarts }
   }
 `);

@@ -25,6 +25,7 @@ function attempt(iteration: number, from: number, to: number | null, values: Par
     waitSeconds: null,
     waitUntil: null,
     waitsForChildren: false,
+    waitsForSignals: [],
     pod: null,
     ...values,
   };
@@ -50,6 +51,17 @@ test('attempts follow each other: queue, work, queue, work', () => {
     ['queue 2', 'work 3'],
     ['queue 1', 'work 3'],
   ]);
+});
+
+test('a wait for a signal does not count as a wait for a slot until its time is over', () => {
+  const asks = { waitsForSignals: ['release'], waitSeconds: 10 };
+  const ended = { ...run, finishedOn: at(30) };
+  const early = layOut(ended, [attempt(2, 6, 9), attempt(1, 2, 5, asks)], [], BEGIN);
+  assert.deepEqual(kinds(early)[1], ['signal 1', 'work 3']);
+  const late = layOut(ended, [attempt(2, 17, 20), attempt(1, 2, 5, asks)], [], BEGIN);
+  assert.deepEqual(kinds(late)[1], ['signal 10', 'queue 2', 'work 3']);
+  const open = layOut({ ...run, reason: 'WaitingForSignal' }, [attempt(1, 2, 5, asks)], [], BEGIN + 9000);
+  assert.deepEqual(kinds(open)[1], ['signal 4']);
 });
 
 test('a pod that starts is not a run that waits', () => {

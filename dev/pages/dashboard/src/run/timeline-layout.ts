@@ -3,7 +3,7 @@ import type { Attempt, RunDetail, TimelineChild } from './documents';
 
 /** What a run did in a span of time. `now` is where it has not ended. */
 export interface Segment {
-  kind: 'queue' | 'start' | 'work' | 'pause' | 'backoff' | 'children';
+  kind: 'queue' | 'start' | 'work' | 'pause' | 'backoff' | 'children' | 'signal';
   from: number;
   to: number;
   isOpen: boolean;
@@ -104,6 +104,7 @@ function titleOf(attempt: Attempt): string {
 
 function waitAfter(attempt: Attempt): Segment['kind'] {
   if (attempt.answer === 'error' || attempt.answer === 'disrupted') return 'backoff';
+  if (attempt.waitsForSignals.length) return 'signal';
   if (attempt.waitsForChildren) return 'children';
   if (attempt.waitSeconds || attempt.waitUntil) return 'pause';
   return 'queue';
@@ -113,6 +114,8 @@ function waitBy(reason: string | null): Segment['kind'] | undefined {
   switch (reason) {
     case 'WaitingForChildren':
       return 'children';
+    case 'WaitingForSignal':
+      return 'signal';
     case 'Retrying':
       return 'backoff';
     case 'Waiting':

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'react';
 import { useSubscription } from '../api/live';
-import { type Problem, problemOf } from '../api/problems';
+import { type Problem, problemIn } from '../api/problems';
 import { useQuery } from '../api/use-query';
 import { isNewer } from '../runs/live-list';
 import { GetRun, type RunDetail, RunUpdated } from './documents';
@@ -40,8 +40,7 @@ export function useRun(namespace: string, name: string): FollowedRun {
       setIsDeleted(type === 'DELETED');
     },
   });
-  const problem = query.problem ?? (answer?.error ? problemOf(answer.error) : undefined);
-  return { run, isDeleted, isMissing, problem, refetch: query.refetch };
+  return { run, isDeleted, isMissing, problem: problemIn(query, answer), refetch: query.refetch };
 }
 
 export function isFinished(run: Pick<RunDetail, 'phase'>): boolean {

@@ -1,6 +1,7 @@
-import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { useCallback, useMemo, useRef, useState } from 'react';
 import { Button } from '../components/Button';
 import { Empty, Notice, ProblemNotice } from '../components/Notice';
+import { useTitle } from '../components/use-title';
 import { join, navigate, useAddress } from '../routing/location';
 import { ALL_NAMESPACES, namespacePath, triggerPath } from '../routing/paths';
 import { useRights } from '../shell/rights';
@@ -25,9 +26,7 @@ export function RunsPage({ namespace }: { namespace: string }) {
   const { list, problem, isLoading, isStale, loadMore, showWaiting, reload } = useRunList(filters, namespace, isAtTop);
   const [selected, setSelected] = useState<ReadonlySet<string>>(NONE);
   const { missing } = useRights();
-  useEffect(() => {
-    document.title = 'Runs · Podrelay';
-  }, []);
+  useTitle('Runs');
   const select = useCallback((id: string) => {
     setSelected((before) => new Set(before.has(id) ? [...before].filter((other) => other !== id) : [...before, id]));
   }, []);

@@ -1,4 +1,5 @@
 import type { Run } from './documents';
+import type { Sort } from './filters';
 
 /**
  * The rows of a list that changes while it is read.
@@ -33,8 +34,8 @@ export interface Update {
 export type Action =
   | { type: 'begin' }
   | { type: 'page'; runs: Run[]; cursor: string | null; hasMore: boolean; isFirst: boolean }
-  | { type: 'updates'; updates: Update[]; showsNew: boolean }
-  | { type: 'show' };
+  | { type: 'updates'; updates: Update[]; showsNew: boolean; sort: Sort }
+  | { type: 'show'; sort: Sort };
 
 /** Pages are answered within seconds, so a few states are enough; all of them would be a copy of the list in the end. */
 const MOST_SEEN = 1000;
@@ -58,7 +59,7 @@ export function reduce(list: LiveList, action: Action): LiveList {
       return withUpdates(list, action);
     case 'show': {
       const kept = list.rows.filter((row) => row.mark === undefined);
-      return { ...list, rows: [...list.waiting.map(unmarked), ...kept], waiting: [] };
+      return { ...list, rows: withRuns(kept, list.waiting, action.sort), waiting: [] };
     }
   }
 }
@@ -85,7 +86,34 @@ export function isNewer(seen: Pick<Run, 'version'> | undefined, run: Pick<Run, '
   return seen !== undefined && BigInt(seen.version) > BigInt(run.version);
 }
 
-function withUpdates(list: LiveList, { updates, showsNew }: Extract<Action, { type: 'updates' }>): LiveList {
+/**
+ * Returns whether a run is after the last row in the order of the list, so that a page that was not read yet has it.
+ *
+ * Only the order of creation is known here: in another order, what was not read yet is left to its page.
+ */
+function isBeyond(list: LiveList, run: Run, sort: Sort): boolean {
+  const last = list.rows.at(-1)?.run;
+  if (!list.hasMore || !last) return false;
+  const direction = DIRECTIONS[sort];
+  return direction === undefined || direction * (Date.parse(run.createdOn) - Date.parse(last.createdOn)) > 0;
+}
+
+const DIRECTIONS: Partial<Record<Sort, number>> = { createdOn_ASC: 1, createdOn_DESC: -1 };
+
+/** Returns the rows with further runs: each at its place in the order of creation, or first in another order. */
+function withRuns(rows: Row[], runs: readonly Run[], sort: Sort): Row[] {
+  const direction = DIRECTIONS[sort];
+  if (direction === undefined) return [...runs.map(unmarked), ...rows];
+  const result = [...rows];
+  for (const run of [...runs].reverse()) {
+    const later = direction * Date.parse(run.createdOn);
+    const place = result.findIndex((row) => direction * Date.parse(row.run.createdOn) >= later);
+    result.splice(place < 0 ? result.length : place, 0, unmarked(run));
+  }
+  return result;
+}
+
+function withUpdates(list: LiveList, { updates, showsNew, sort }: Extract<Action, { type: 'updates' }>): LiveList {
   const places = new Map(list.rows.map((row, place) => [row.run.id, place]));
   const rows = [...list.rows];
   const seen = new Map(list.seen);
@@ -105,15 +133,17 @@ function withUpdates(list: LiveList, { updates, showsNew }: Extract<Action, { ty
     const waits = waiting.some((other) => other.id === id);
     waiting = waiting.filter((other) => other.id !== id);
     if (type === 'DELETED' || !run || !matches) continue;
-    // A run that is not in the rows may be older than the last row that was read: then its page will have it.
-    if (type === 'ADDED' || waits) waiting = [run, ...waiting];
+    // ADDED or UPDATED says only whether the run is new, not whether it is new to this list: a run that has failed
+    // was there before, but not among the failed ones.
+    const isNew = type === 'ADDED' && DIRECTIONS[sort] === undefined;
+    if (waits || isNew || !isBeyond(list, run, sort)) waiting = [run, ...waiting];
   }
   for (const id of seen.keys()) {
     if (seen.size <= MOST_SEEN) break;
     seen.delete(id);
   }
   if (!list.isLoaded) return { ...list, seen };
-  if (showsNew) return { ...list, rows: [...waiting.map(unmarked), ...rows], waiting: [], seen };
+  if (showsNew) return { ...list, rows: withRuns(rows, waiting, sort), waiting: [], seen };
   return { ...list, rows, waiting, seen };
 }
 

@@ -110,8 +110,9 @@ export function useRunList(filters: Filters, namespace: string, isAtTop: () => b
         timer.current = undefined;
         const updates = queue.current;
         queue.current = [];
-        const { filters: sorted, isAtTop: canShow } = latest.current;
-        dispatch({ type: 'updates', updates, showsNew: sorted.sort === 'createdOn_DESC' && canShow() });
+        const { sort } = latest.current.filters;
+        const showsNew = sort === 'createdOn_DESC' && latest.current.isAtTop();
+        dispatch({ type: 'updates', updates, showsNew, sort });
       }, FLUSH_MS);
     },
     onProblem: setProblem,
@@ -133,7 +134,7 @@ export function useRunList(filters: Filters, namespace: string, isAtTop: () => b
       .finally(() => setIsLoading(false));
   }, [namespace]);
 
-  const showWaiting = useCallback(() => dispatch({ type: 'show' }), []);
+  const showWaiting = useCallback(() => dispatch({ type: 'show', sort: latest.current.filters.sort }), []);
   const reload = useCallback(() => setRound((number) => number + 1), []);
   return { list, problem, isLoading, isStale, loadMore, showWaiting, reload };
 }

@@ -1,8 +1,9 @@
-import { type ReactNode, useMemo, useState } from 'react';
+import { useMemo, useState } from 'react';
 import { send } from '../api/http';
 import { dataOf, RequestError } from '../api/problems';
 import { useQuery } from '../api/use-query';
 import { ConfirmDialog } from '../components/ConfirmDialog';
+import { Field, InputField } from '../components/Field';
 import { plain } from '../components/text';
 import { say } from '../components/toasts';
 import { nameOf } from '../routing/paths';
@@ -53,63 +54,38 @@ export function BackfillDialog({ schedule, onClose, onChanged }: Props) {
     >
       <p>Starts the runs of times that have passed. A time that has a run already is left out.</p>
       <div className="field-pair">
-        <Field id="backfill-from" title="From">
-          <input
-            id="backfill-from"
-            type="datetime-local"
-            required
-            value={from}
-            onChange={(event) => setFrom(event.target.value)}
-          />
-        </Field>
-        <Field id="backfill-until" title="Until before">
-          <input
-            id="backfill-until"
-            type="datetime-local"
-            required
-            value={until}
-            onChange={(event) => setUntil(event.target.value)}
-          />
-        </Field>
+        <InputField title="From" type="datetime-local" required value={from} onChange={setFrom} />
+        <InputField title="Until before" type="datetime-local" required value={until} onChange={setUntil} />
       </div>
       <p className="help">
         In the time zone of this browser; the times of the schedule are in {plain(schedule.timeZone, 60)}.
       </p>
       <div className="field-pair">
-        <Field id="backfill-overlap" title="Overlap">
-          <select
-            id="backfill-overlap"
-            value={overlap}
-            onChange={(event) => setOverlap(event.target.value === 'ALLOW' ? 'ALLOW' : 'ONE_BY_ONE')}
-          >
-            <option value="ONE_BY_ONE">One by one</option>
-            <option value="ALLOW">Not waiting for each other</option>
-          </select>
+        <Field title="Overlap">
+          {(control) => (
+            <select
+              {...control}
+              value={overlap}
+              onChange={(event) => setOverlap(event.target.value === 'ALLOW' ? 'ALLOW' : 'ONE_BY_ONE')}
+            >
+              <option value="ONE_BY_ONE">One by one</option>
+              <option value="ALLOW">Not waiting for each other</option>
+            </select>
+          )}
         </Field>
-        <Field id="backfill-rate" title="At most a minute">
-          <input
-            id="backfill-rate"
-            type="number"
-            min={1}
-            max={600}
-            step={1}
-            required
-            value={rate}
-            onChange={(event) => setRate(event.target.value)}
-          />
-        </Field>
+        <InputField
+          title="At most a minute"
+          type="number"
+          min={1}
+          max={600}
+          step={1}
+          required
+          value={rate}
+          onChange={setRate}
+        />
       </div>
       <Preview schedule={schedule} begin={begin} end={end} now={now} rate={Number(rate)} />
     </ConfirmDialog>
-  );
-}
-
-function Field({ id, title, children }: { id: string; title: string; children: ReactNode }) {
-  return (
-    <div className="field">
-      <label htmlFor={id}>{title}</label>
-      {children}
-    </div>
   );
 }
 

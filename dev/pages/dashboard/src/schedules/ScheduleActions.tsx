@@ -1,8 +1,10 @@
 import { useState } from 'react';
 import { send } from '../api/http';
+import { useIdempotencyKey } from '../api/idempotency';
 import { dataOf } from '../api/problems';
 import { Button } from '../components/Button';
 import { ConfirmDialog } from '../components/ConfirmDialog';
+import { InputField } from '../components/Field';
 import { say } from '../components/toasts';
 import { Link } from '../routing/location';
 import { nameOf, runPath } from '../routing/paths';
@@ -59,8 +61,7 @@ interface DialogProps {
 }
 
 function Trigger({ schedule: { id, namespace, active, overlap, suspended }, onClose }: DialogProps) {
-  // One key for each dialog: a click that is sent twice starts one run.
-  const [key] = useState(() => crypto.randomUUID?.() ?? String(Math.random()));
+  const key = useIdempotencyKey();
   return (
     <ConfirmDialog
       title="Start a run now?"
@@ -110,20 +111,13 @@ function Suspend({ schedule: { id, namespace }, onClose, onChanged }: ChangeProp
       }}
     >
       <p>No runs start until it is resumed; the times that pass are skipped. Runs that have started continue.</p>
-      <div className="field">
-        <label htmlFor="suspend-note">Note</label>
-        <input
-          id="suspend-note"
-          aria-describedby="suspend-note-help"
-          value={note}
-          maxLength={1000}
-          autoComplete="off"
-          onChange={(event) => setNote(event.target.value)}
-        />
-        <span className="help" id="suspend-note-help">
-          Shown with the schedule, with your name, to say why.
-        </span>
-      </div>
+      <InputField
+        title="Note"
+        help="Shown with the schedule, with your name, to say why."
+        value={note}
+        maxLength={1000}
+        onChange={setNote}
+      />
     </ConfirmDialog>
   );
 }

@@ -1,8 +1,9 @@
-import { useEffect } from 'react';
 import { Commands } from '../components/Commands';
 import { Copy } from '../components/Copy';
+import { DetailPage, UnreadPage } from '../components/DetailPage';
 import { Facts } from '../components/Facts';
-import { Empty, Notice, ProblemNotice } from '../components/Notice';
+import { Notice, ProblemNotice } from '../components/Notice';
+import { ScrollTable } from '../components/ScrollTable';
 import { Tile } from '../components/Tile';
 import { plain } from '../components/text';
 import { YamlView } from '../json/YamlView';
@@ -23,45 +24,32 @@ import { useSchedule } from './use-schedules';
 /** One schedule: when it starts runs, how they did, and what was skipped and why. */
 export default function SchedulePage({ namespace, name }: { namespace: string; name: string }) {
   const { schedule, isDeleted, isMissing, problem, refetch } = useSchedule(namespace, name);
-  useEffect(() => {
-    document.title = `${name} · Podrelay`;
-  }, [name]);
+  const all = namespacePath('/schedules', namespace);
   if (!schedule) {
-    return (
-      <div className="page">
-        {problem ? <ProblemNotice problem={problem} what="this schedule" onRetry={refetch} /> : null}
-        {isMissing ? (
-          <Empty title="There is no such schedule" isPage>
-            It was deleted, or never existed in the namespace {plain(namespace, 100)}.{' '}
-            <Link to={namespacePath('/schedules', namespace)}>All schedules</Link>
-          </Empty>
-        ) : null}
-      </div>
+    const text = (
+      <>
+        It was deleted, or never existed in the namespace {plain(namespace, 100)}. <Link to={all}>All schedules</Link>
+      </>
     );
+    const missing = isMissing ? { title: 'There is no such schedule', text } : undefined;
+    return <UnreadPage name={name} problem={problem} what="this schedule" onRetry={refetch} missing={missing} />;
   }
   return (
-    <div className="page">
-      <header className="run-head">
-        <nav className="crumbs" aria-label="Where this is">
-          <Link to={namespacePath('/schedules', namespace)}>Schedules</Link>
-        </nav>
-        <div className="page-head">
-          <div className="run-title">
-            <h1>
-              <bdi>{plain(name, 100)}</bdi>
-            </h1>
-            <Copy text={() => name} what="the name" />
-            {isDeleted ? (
-              <span className="status tag tone-quiet">Deleted</span>
-            ) : (
-              <ScheduleStatus schedule={schedule} isTag />
-            )}
-          </div>
-          <div className="page-actions">
-            <ScheduleActions schedule={schedule} isDeleted={isDeleted} onChanged={refetch} />
-          </div>
-        </div>
-      </header>
+    <DetailPage
+      crumbs={<Link to={all}>Schedules</Link>}
+      title={name}
+      note={
+        <>
+          <Copy text={() => name} what="the name" />
+          {isDeleted ? (
+            <span className="status tag tone-quiet">Deleted</span>
+          ) : (
+            <ScheduleStatus schedule={schedule} isTag />
+          )}
+        </>
+      }
+      actions={<ScheduleActions schedule={schedule} isDeleted={isDeleted} onChanged={refetch} />}
+    >
       {isDeleted ? (
         <Notice tone="warn" title="This schedule was deleted">
           What you see is its last state. Its runs stay.
@@ -96,7 +84,7 @@ export default function SchedulePage({ namespace, name }: { namespace: string; n
         />
         <YamlView value={schedule.manifest} name={name} />
       </section>
-    </div>
+    </DetailPage>
   );
 }
 
@@ -223,34 +211,32 @@ function Conditions({ schedule: { conditions } }: { schedule: ScheduleDetail }) 
       <h2>Conditions</h2>
       {conditions.length === 0 ? <p className="help">The operator has not written any yet.</p> : null}
       {conditions.length ? (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: an area that scrolls must be reachable by keyboard.
-        <section className="plain-table-scroll" tabIndex={0} aria-label="Conditions">
-          <table className="plain-table narrow">
-            <thead>
-              <tr>
-                <th>Type</th>
-                <th>Status</th>
-                <th>Reason</th>
-                <th>Since</th>
-              </tr>
-            </thead>
-            <tbody>
-              {conditions.map((one) => (
-                <tr key={one.type}>
-                  <td>{one.type}</td>
-                  <td>{one.status}</td>
-                  <td className="wide">
-                    {spaced(one.reason)}
-                    {one.message ? <p className="second">{plain(one.message, 500)}</p> : null}
-                  </td>
-                  <td>
-                    <Time at={one.changedOn} />
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </section>
+        <ScrollTable
+          label="Conditions"
+          className="narrow"
+          head={
+            <>
+              <th>Type</th>
+              <th>Status</th>
+              <th>Reason</th>
+              <th>Since</th>
+            </>
+          }
+        >
+          {conditions.map((one) => (
+            <tr key={one.type}>
+              <td>{one.type}</td>
+              <td>{one.status}</td>
+              <td className="wide">
+                {spaced(one.reason)}
+                {one.message ? <p className="second">{plain(one.message, 500)}</p> : null}
+              </td>
+              <td>
+                <Time at={one.changedOn} />
+              </td>
+            </tr>
+          ))}
+        </ScrollTable>
       ) : null}
     </section>
   );

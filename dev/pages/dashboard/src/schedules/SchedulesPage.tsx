@@ -1,7 +1,7 @@
-import { useEffect } from 'react';
-import { problemOf } from '../api/problems';
+import { problemIn } from '../api/problems';
 import { useQuery } from '../api/use-query';
-import { ProblemNotice } from '../components/Notice';
+import { ListPage } from '../components/ListPage';
+import { ScrollTable } from '../components/ScrollTable';
 import { Status } from '../components/Status';
 import { plain } from '../components/text';
 import { Link } from '../routing/location';
@@ -23,45 +23,36 @@ export default function SchedulesPage({ namespace }: { namespace: string }) {
   const query = useQuery(ListSchedules, { definition: null }, namespace, version);
   const answer = query.data?.backgroundTasks?.listSchedules;
   const schedules = answer?.data;
-  const problem = query.problem ?? (answer?.error ? problemOf(answer.error) : undefined);
   const isOfAll = namespace === ALL_NAMESPACES;
-  useEffect(() => {
-    document.title = 'Schedules · Podrelay';
-  }, []);
   return (
-    <div className="page">
-      <header className="page-head">
-        <h1>Schedules</h1>
-      </header>
-      {problem ? <ProblemNotice problem={problem} what="the schedules" onRetry={query.refetch} /> : null}
+    <ListPage title="Schedules" problem={problemIn(query, answer)} what="the schedules" onRetry={query.refetch}>
       {schedules?.length === 0 ? <NoSchedules namespace={namespace} /> : null}
       {schedules?.length ? (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: an area that scrolls must be reachable by keyboard.
-        <section className="panel plain-table-scroll" tabIndex={0} aria-label="Schedules">
-          <table className="plain-table schedules">
-            <thead>
-              <tr>
-                <th>Name</th>
-                <th>Status</th>
-                <th className="if-wide">Next</th>
-                <th className="if-wide">Last</th>
-                <th className="if-wide">Overlap</th>
-                <th className="if-wide">Unfinished</th>
-                <th className="if-wide">Started</th>
-                <th className="if-wide">Skipped</th>
-                <th className="if-wide">Missed</th>
-                {isOfAll ? <th>Namespace</th> : null}
-              </tr>
-            </thead>
-            <tbody>
-              {schedules.map((schedule) => (
-                <Row key={`${schedule.namespace}/${schedule.id}`} schedule={schedule} hasNamespace={isOfAll} />
-              ))}
-            </tbody>
-          </table>
-        </section>
+        <ScrollTable
+          label="Schedules"
+          className="schedules"
+          isPanel
+          head={
+            <>
+              <th>Name</th>
+              <th>Status</th>
+              <th className="if-wide">Next</th>
+              <th className="if-wide">Last</th>
+              <th className="if-wide">Overlap</th>
+              <th className="if-wide">Unfinished</th>
+              <th className="if-wide">Started</th>
+              <th className="if-wide">Skipped</th>
+              <th className="if-wide">Missed</th>
+              {isOfAll ? <th>Namespace</th> : null}
+            </>
+          }
+        >
+          {schedules.map((schedule) => (
+            <Row key={`${schedule.namespace}/${schedule.id}`} schedule={schedule} hasNamespace={isOfAll} />
+          ))}
+        </ScrollTable>
       ) : null}
-    </div>
+    </ListPage>
   );
 }
 

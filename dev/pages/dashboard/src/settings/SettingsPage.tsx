@@ -1,10 +1,11 @@
 import { type FormEvent, useEffect, useState } from 'react';
 import { graphql } from '../api/graphql';
 import { send } from '../api/http';
-import { dataOf, problemOf, problemOfThrown } from '../api/problems';
+import { dataOf, problemIn, wordsOf } from '../api/problems';
 import { useQuery } from '../api/use-query';
 import { Button } from '../components/Button';
-import { Notice, ProblemNotice } from '../components/Notice';
+import { ListPage } from '../components/ListPage';
+import { Notice } from '../components/Notice';
 import { say } from '../components/toasts';
 import { ALL_NAMESPACES } from '../routing/paths';
 import { useRights } from '../shell/rights';
@@ -33,9 +34,6 @@ export default function SettingsPage({ namespace }: { namespace: string }) {
   const [said, setSaid] = useState('');
   const { missing } = useRights();
   useEffect(() => {
-    document.title = 'Settings · Podrelay';
-  }, []);
-  useEffect(() => {
     if (answer?.data) setDays(String(answer.data.retentionDays ?? ''));
   }, [answer]);
 
@@ -46,8 +44,7 @@ export default function SettingsPage({ namespace }: { namespace: string }) {
       say('The settings are saved.');
       query.refetch();
     } catch (thrown) {
-      const problem = problemOfThrown(thrown);
-      setSaid('message' in problem ? problem.message : 'The settings were not saved.');
+      setSaid(wordsOf(thrown));
     }
   }
 
@@ -56,16 +53,13 @@ export default function SettingsPage({ namespace }: { namespace: string }) {
     void save(days.trim() === '' ? null : Number(days));
   }
 
-  const problem = query.problem ?? (answer?.error ? problemOf(answer.error) : undefined);
   return (
-    <div className="page">
-      <h1>Settings</h1>
+    <ListPage title="Settings" problem={problemIn(query, answer)} what="the settings" onRetry={query.refetch}>
       {namespace === ALL_NAMESPACES ? (
         <Notice tone="info" title="Choose a namespace">
           Each namespace has settings of its own.
         </Notice>
       ) : null}
-      {problem ? <ProblemNotice problem={problem} what="the settings" onRetry={query.refetch} /> : null}
       {answer?.data ? (
         <form className="panel value settings" onSubmit={submit}>
           <label className="field" htmlFor="retention">
@@ -98,6 +92,6 @@ export default function SettingsPage({ namespace }: { namespace: string }) {
           </div>
         </form>
       ) : null}
-    </div>
+    </ListPage>
   );
 }

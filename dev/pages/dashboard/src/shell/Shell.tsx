@@ -6,6 +6,7 @@ import { IconButton } from '../components/Button';
 import {
   CloseSign,
   DefinitionsSign,
+  InboxSign,
   MenuSign,
   OverviewSign,
   QueueSign,
@@ -15,9 +16,11 @@ import {
 } from '../components/icons';
 import { plain } from '../components/text';
 import { Toasts } from '../components/toasts';
+import { useWaitingCount } from '../inbox/use-waiting';
 import { Link, navigate, useAddress } from '../routing/location';
 import { namespacePath } from '../routing/paths';
 import { shortUser } from '../runs/RunTable';
+import { count } from '../time/format';
 import { setZone, type Zone, zone } from '../time/Time';
 import { ConnectionBanner } from './ConnectionBanner';
 import { hasGraphiql } from './environment';
@@ -32,6 +35,7 @@ import { useStaleness } from './use-staleness';
 const VIEWS = [
   { view: 'overview', path: '/', title: 'Overview', Sign: OverviewSign },
   { view: 'runs', path: '/runs', title: 'Runs', Sign: RunsSign },
+  { view: 'inbox', path: '/inbox', title: 'Inbox', Sign: InboxSign },
   { view: 'queue', path: '/queue', title: 'Queue', Sign: QueueSign },
   { view: 'schedules', path: '/schedules', title: 'Schedules', Sign: SchedulesSign },
   { view: 'definitions', path: '/definitions', title: 'Definitions', Sign: DefinitionsSign },
@@ -54,6 +58,7 @@ export function Shell({ view, namespace, onSignIn, children }: Props) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: another page closes the menu.
   useEffect(() => setIsOpen(false), [path]);
   useStaleness(namespace);
+  const waiting = useWaitingCount(namespace);
   useKeys({ '?': () => setIsHelp(true) });
   return (
     <div className="shell" data-menu={isOpen ? 'open' : 'closed'}>
@@ -67,6 +72,12 @@ export function Shell({ view, namespace, onSignIn, children }: Props) {
             Podrelay
           </Link>
           <span className="side-toggle">
+            {waiting && !isOpen ? (
+              <Link to={namespacePath('/inbox', namespace)} className="side-waiting">
+                <InboxSign />
+                <Badge waiting={waiting} />
+              </Link>
+            ) : null}
             <IconButton
               label={isOpen ? 'Close the menu' : 'Open the menu'}
               aria-expanded={isOpen}
@@ -92,6 +103,7 @@ export function Shell({ view, namespace, onSignIn, children }: Props) {
               >
                 <Sign />
                 {title}
+                {name === 'inbox' && waiting ? <Badge waiting={waiting} /> : null}
               </Link>
             ))}
           </nav>
@@ -120,6 +132,16 @@ export function Shell({ view, namespace, onSignIn, children }: Props) {
       <Toasts />
       {isHelp ? <HelpDialog onClose={() => setIsHelp(false)} /> : null}
     </div>
+  );
+}
+
+/** How many runs wait for the user. */
+function Badge({ waiting }: { waiting: number }) {
+  return (
+    <span className="badge number">
+      {count(waiting)}
+      <span className="hidden"> {waiting === 1 ? 'waits' : 'wait'} for you</span>
+    </span>
   );
 }
 

@@ -21,6 +21,7 @@ const NEEDED = {
   trigger: ['CREATE_TASKS', 'TRIGGER_TASKS', 'RUN_DEFINITIONS'],
   change: ['PATCH_TASKS'],
   delete: ['DELETE_TASKS'],
+  signal: ['GET_TASKS', 'CREATE_SIGNALS'],
   settings: ['PATCH_SETTINGS'],
   changeSchedule: ['PATCH_SCHEDULES', 'TRIGGER_TASKS', 'RUN_DEFINITIONS'],
   triggerSchedule: ['GET_SCHEDULES', 'CREATE_TASKS', 'TRIGGER_TASKS', 'RUN_DEFINITIONS'],

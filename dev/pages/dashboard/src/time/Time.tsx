@@ -45,5 +45,7 @@ export function Elapsed({ from, to }: { from: string | null | undefined; to: str
 
 function Running({ begin }: { begin: number }) {
   const passed = useNow() - begin;
+  // Whole seconds, so that it ticks; a clock that is behind that of the cluster shows none.
+  if (passed < 1000) return '0 s';
   return duration(passed < 60_000 ? Math.floor(passed / 1000) * 1000 : passed);
 }

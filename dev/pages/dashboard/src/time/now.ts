@@ -8,6 +8,8 @@ let timer: ReturnType<typeof setInterval> | undefined;
 const ticking = {
   get: now.get,
   subscribe(listener: () => void): () => void {
+    // While nothing showed it, it stood still.
+    if (users === 0) now.set(Date.now());
     users += 1;
     timer ??= setInterval(() => {
       if (!document.hidden) now.set(Date.now());

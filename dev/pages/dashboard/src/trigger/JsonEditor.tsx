@@ -26,6 +26,7 @@ const LOOK = EditorView.theme({
 
 interface Props {
   text: string;
+  label: string;
   onChange: (text: string) => void;
 }
 
@@ -35,7 +36,7 @@ interface Props {
  * It lives in a shadow root: there, its styles are style sheets of the document and not style elements, which the
  * Content-Security-Policy forbids.
  */
-export default function JsonEditor({ text, onChange }: Props) {
+export default function JsonEditor({ text, label, onChange }: Props) {
   const place = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView>(undefined);
   const change = useRef(onChange);
@@ -63,7 +64,7 @@ export default function JsonEditor({ text, onChange }: Props) {
           syntaxHighlighting(COLOURS),
           LOOK,
           keymap.of([...defaultKeymap, ...historyKeymap]),
-          EditorView.contentAttributes.of({ 'aria-label': 'Input as JSON' }),
+          EditorView.contentAttributes.of({ 'aria-label': label }),
           EditorView.updateListener.of((update) => {
             if (update.docChanged) change.current(update.state.doc.toString());
           }),

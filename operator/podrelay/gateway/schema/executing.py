@@ -1,0 +1,153 @@
+"""Execute operations as graphql-core does, but field by field, and with little left for the garbage collector.
+
+graphql-core starts all asynchronous fields of all objects of a list at once: 30 fields of each of 100 tasks block the
+event loop for 80 ms. Its executor refers to itself, so it and all errors are freed only by a full garbage collection.
+"""
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Final, NoReturn
+
+from graphql import GraphQLError, GraphQLOutputType, GraphQLResolveInfo
+from graphql.execution import Executor
+from graphql.execution.collect_fields import FieldDetailsList
+from graphql.pyutils import Path, gather_with_cancel
+from graphql.type.definition import GraphQLResolveInfoHelpers
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from podrelay.gateway.call import Call
+from podrelay.gateway.errors import LimitError
+from podrelay.gateway.schema.masking import is_bug
+
+_SUGGESTIONS: Final = 2
+"""Up to this many mistakes in variables get suggestions: one takes up to half a millisecond."""
+MAX_FAILED_FIELDS: Final = 1000
+"""Failed fields of an operation. Encoding the errors of 2,500 takes 25 ms."""
+_FIELDS_AT_ONCE: Final = 64
+"""No further object of a list is begun while so many asynchronous fields are being resolved, but one of each list.
+
+If the operation runs out of time, each of these fields leaves 70 objects for the garbage collector.
+"""
+
+
+def clear_tracebacks(error: BaseException | None) -> None:
+    """Remove the tracebacks of an error, which refer to the frames that it passed through.
+
+    The frames refer to everything that an operation has created, and to the errors: reference cycles that only the
+    garbage collector frees. For a thousand refused fields that would block the event loop for a third of a second.
+    """
+    while error is not None:
+        error.__traceback__ = error.__context__ = error.__cause__ = None
+        error = error.original_error if isinstance(error, GraphQLError) else None
+
+
+def _is_never_used(*_: Any) -> NoReturn:
+    raise NotImplementedError("no field of the schema has an abstract type")
+
+
+_NO_HELPERS: Final = GraphQLResolveInfoHelpers(gather=_is_never_used, track=_is_never_used)
+
+
+async def _settle(items: list[Any], waiting: list[int]) -> None:
+    """Replace these items by their results, and forget which they were."""
+    indexes, waiting[:] = [*waiting], []
+    for index, result in zip(indexes, await gather_with_cancel(*(items[index] for index in indexes)), strict=True):
+        items[index] = result
+
+
+class Execution(StrawberryGraphQLCoreExecutionContext):
+    """The execution of one operation; its context is the Call."""
+
+    context_value: Call
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Those of graphql-core are methods of this object, which would be a cycle; no field of this schema uses them.
+        self.async_helpers = _NO_HELPERS
+        self._fields = 0
+        self._refusal: GraphQLError | None = None
+
+    @classmethod
+    def build(cls, *args: Any, **kwargs: Any) -> list[GraphQLError] | Executor[Any]:
+        """Return an executor, or the mistakes in the variables."""
+        built = super().build(*args, **kwargs | {"hide_suggestions": True})
+        if isinstance(built, list) and len(built) <= _SUGGESTIONS:
+            return super().build(*args, **kwargs)
+        return built
+
+    async def complete_async_iterator_value(
+        self,
+        item_type: GraphQLOutputType,
+        field_details_list: FieldDetailsList,
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        async_iterator: AsyncIterator[Any],
+        position_context: Any,
+    ) -> list[Any]:
+        """Complete the items of a list, some at a time."""
+        items: list[Any] = []
+        waiting: list[int] = []
+        try:
+            async for item in async_iterator:
+                place = path.add_key(len(items), None)
+                if self.complete_list_item_value(
+                    item, items, item_type, field_details_list, info, place, position_context
+                ):
+                    waiting.append(len(items) - 1)
+                if waiting and self._fields >= _FIELDS_AT_ONCE:
+                    await _settle(items, waiting)
+            await _settle(items, waiting)
+        except Exception:
+            self.settle_in_background([items[index] for index in waiting])
+            raise
+        return items
+
+    def complete_awaitable_value(
+        self,
+        return_type: GraphQLOutputType,
+        field_details_list: FieldDetailsList,
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        result: Any,
+        position_context: Any,
+    ) -> Coroutine[Any, Any, Any]:
+        """Resolve an asynchronous field when it is its turn."""
+        self._fields += 1  # from now on, although it only runs when it is awaited
+        following = super().complete_awaitable_value
+        return self._in_turn(
+            result, lambda: following(return_type, field_details_list, info, path, result, position_context)
+        )
+
+    async def _in_turn(self, result: Any, following: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        try:
+            try:
+                await self.context_value.services.turns.give()
+            except BaseException:
+                if inspect.iscoroutine(result):
+                    result.close()
+                raise
+            return await following()
+        finally:
+            self._fields -= 1
+
+    def handle_field_error(
+        self, raw_error: Exception, return_type: GraphQLOutputType, field_details_list: FieldDetailsList, path: Path
+    ) -> None:
+        """Handle the error of a field, and free what it refers to, unless it is a bug, which will be logged."""
+        try:
+            super().handle_field_error(raw_error, return_type, field_details_list, path)
+        finally:
+            if not is_bug(raw_error):
+                clear_tracebacks(raw_error)
+        if self._refusal is None and len(self.collected_errors.errors) > MAX_FAILED_FIELDS:
+            first = self.collected_errors.errors[0].message
+            refused = LimitError(f"More than {MAX_FAILED_FIELDS} fields have failed; ask for less at once. {first}")
+            self._refusal = GraphQLError(refused.message, original_error=refused)
+            self.collected_errors.add(self._refusal, None)  # graphql-core drops all errors after that
+
+    def build_response(self, data: dict[str, Any] | None) -> Any:
+        """Return the result; without data if too many fields have failed."""
+        if self._refusal is None:
+            return super().build_response(data)
+        self.collected_errors.errors[:] = [self._refusal]
+        return super().build_response(None)

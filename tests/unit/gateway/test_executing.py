@@ -1,0 +1,114 @@
+"""Operations are executed field by field, within limits, and leave little garbage."""
+
+import asyncio
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from podrelay.gateway.schema.executing import MAX_FAILED_FIELDS
+from tests.unit.gateway.builders import definition, run
+from tests.unit.gateway.conftest import Gateway
+
+SORTED = """query($s: [WebinyBackgroundTaskListSorter!]) { backgroundTasks { listTasks(sort: $s) { data { id } } } }"""
+
+
+def many(field: str) -> str:
+    return " ".join(f"a{number}: {field}" for number in range(28))
+
+
+def listed(fields: str) -> str:
+    return f"{{ backgroundTasks {{ listTasks(limit: 100) {{ data {{ id {fields} }} error {{ code }} }} }} }}"
+
+
+@pytest.fixture(autouse=True)
+def runs(gateway: Gateway) -> None:
+    gateway.cache.definitions.apply(definition())
+    gateway.cache.runs.replace(
+        [run(f"r{number}", spec={"parent": "r0"} if number else {}) for number in range(100)], "1"
+    )
+
+
+async def most_tasks(work: Callable[[], Any]) -> tuple[Any, int]:
+    """Return the result, and how many tasks of asyncio there were at most."""
+    working = asyncio.create_task(work())
+    most = 0
+    while not working.done():
+        await asyncio.sleep(0)
+        most = max(most, len(asyncio.all_tasks()))
+    return working.result(), most
+
+
+async def test_the_objects_of_a_list_are_completed_some_at_a_time(gateway: Gateway) -> None:
+    answer, most = await most_tasks(lambda: gateway.ask(listed(many("childCounts { count }"))))
+
+    found = answer["data"]["backgroundTasks"]["listTasks"]["data"]
+    assert len(found) == 100
+    assert all(one[f"a{number}"] is not None for one in found for number in range(28))
+    assert {one["id"] for one in found} == {f"r{number}" for number in range(100)}
+    assert most < 300  # of 2,900
+
+
+async def test_lists_in_lists_share_the_number(gateway: Gateway) -> None:
+    inner = f"children(limit: 99) {{ data {{ {many('ancestors { id }')} }} }}"
+
+    answer, most = await most_tasks(
+        lambda: gateway.ask(f'{{ backgroundTasks {{ getTask(id: "r0") {{ data {{ {inner} }} }} }} }}')
+    )
+
+    assert answer["data"] is None  # too many rows
+    assert most < 300
+
+
+async def test_an_error_in_an_item_is_in_its_place(gateway: Gateway) -> None:
+    """Of 28 lists of one ancestor for each of 99 tasks, only the first thousand rows may be returned."""
+    answer = await gateway.ask(
+        "{ backgroundTasks { listTasks(limit: 100) { data { id "
+        + " ".join(f"a{n}: ancestors {{ id }}" for n in range(14))
+        + " } } } }"
+    )
+
+    failed = {(*error["path"],) for error in answer["errors"]}
+    found = answer["data"]["backgroundTasks"]["listTasks"]["data"]
+    nulls = {
+        ("backgroundTasks", "listTasks", "data", index, f"a{n}")
+        for index, one in enumerate(found)
+        for n in range(14)
+        if one[f"a{n}"] is None
+    }
+    assert failed == nulls
+    assert 300 < len(failed) < MAX_FAILED_FIELDS
+
+
+async def test_too_many_failed_fields_are_one_error(gateway: Gateway) -> None:
+    answer = await gateway.ask(listed(many("ancestors { id }")))
+
+    assert answer["data"] is None
+    (error,) = answer["errors"]
+    assert error["extensions"]["code"] == "BackgroundTasks/LimitExceeded"
+    assert "More than 1000 fields have failed" in error["message"]
+    assert "ask for less at once" in error["message"]
+    assert "more than 1000 tasks and logs" in error["message"]
+
+
+@pytest.mark.parametrize("fields", ["name", "ancestors { id }", "a0: ancestors { id } " * 1 + many("ancestors { id }")])
+async def test_an_operation_leaves_little_garbage(gateway: Gateway, fields: str) -> None:
+    """A full garbage collection blocks the event loop. An executor that refers to itself keeps all errors."""
+    await gateway.ask(listed(fields))
+    gc.collect()
+    gc.disable()
+    try:
+        await gateway.ask(listed(fields))
+        assert gc.collect() < 300
+    finally:
+        gc.enable()
+
+
+async def test_one_wrong_value_gets_a_suggestion_but_not_many(gateway: Gateway) -> None:
+    one = await gateway.ask(SORTED, s=["nameASC"])
+    many = await gateway.ask(SORTED, s=["nameASC"] * 100)
+
+    assert "Did you mean the enum value 'name_ASC'" in one["errors"][0]["message"]
+    assert len(many["errors"]) == 51
+    assert not any("Did you mean" in error["message"] for error in many["errors"])
