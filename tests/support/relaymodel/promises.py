@@ -79,6 +79,8 @@ class Promises:
         """Pods that the operator has asked to end, by UID."""
         self._limits: dict[str, int] = {}
         self._retries: tuple[int, int] = (0, 0)
+        self._fewest_disruptions = 1_000_000
+        """The smallest disruptionRetries that the definition has ever had."""
         self._max_iterations = 0
         self._causes: set[str] = set()
         self._pods = PodPromises(world, self._break)
@@ -137,6 +139,7 @@ class Promises:
         self._causes |= set(retry.get("on", ["Error", "PodFailure", "Timeout"]))
         limit, disruptions = self._retries
         self._retries = max(limit, retry.get("limit", 0)), max(disruptions, spec.get("disruptionRetries", 100))
+        self._fewest_disruptions = min(self._fewest_disruptions, spec.get("disruptionRetries", 100))
         self._max_iterations = max(self._max_iterations, spec.get("maxIterations", 100))
         self._limits = {
             "definition": spec.get("maxConcurrentRuns") or 1_000_000,
@@ -202,9 +205,10 @@ class Promises:
         if reason == "StateLost" and uid not in self.lost_state:
             self._break(f"{name} ends as StateLost, but its state was not deleted")
         made = self._pods_of_last_iteration(uid, status)
-        limit, disruptions = self._retries
-        if reason == "Disrupted" and len(made) < disruptions + 1:
-            self._break(f"{name} ends as Disrupted after {len(made)} pods, disruptionRetries is {disruptions}")
+        limit = self._retries[0]
+        if reason == "Disrupted" and len(made) < self._fewest_disruptions + 1:
+            fewest = self._fewest_disruptions
+            self._break(f"{name} ends as Disrupted after {len(made)} pods, disruptionRetries is {fewest}")
         is_tried_again = "Error" in self._causes and not self._world.has_changed_definition
         if reason == "TaskFailed" and is_tried_again and not self._is_ruled_out(made) and len(made) < limit + 1:
             self._break(f"{name} failed after {len(made)} attempts, retry.limit is {limit}")

@@ -11,6 +11,7 @@ from podrelay.api import names
 from podrelay.kube.resources import Key
 from podrelay.operator.plan import Action, CreatePod, OpenGate
 from podrelay.operator.planner import planner
+from tests.support.modelapi import FINISHED
 from tests.support.relaymodel.operators import KINDS, Operator
 from tests.support.relaymodel.processes import Process
 
@@ -25,7 +26,7 @@ _STEPS: Final = 6
 
 def ends_unseen(history: "History", how: int) -> None:
     """A pod begins to work; another operator, which has not seen it, ends the run."""
-    world, name = history.world, unfinished(history, how)
+    world, name = history.world, any_unfinished(history, how)
     first, second = _two_operators(history)
     if name is None or not reach(first, key_of(name), CreatePod, ["after"]):
         return
@@ -39,7 +40,7 @@ def ends_unseen(history: "History", how: int) -> None:
 
 def comes_late(history: "History", how: int) -> None:
     """A pod is created after the end of its run, or after the run was replaced by another one of the same name."""
-    world, name = history.world, unfinished(history, how)
+    world, name = history.world, any_unfinished(history, how)
     first, second = _two_operators(history)
     if name is None or not reach(first, key_of(name), CreatePod, ["before"]):
         return
@@ -55,7 +56,7 @@ def comes_late(history: "History", how: int) -> None:
 
 def has_a_name_again(history: "History", how: int) -> None:
     """A pod is deleted by force after it began, and an operator that knows nothing of it creates another one."""
-    world, name = history.world, unfinished(history, how)
+    world, name = history.world, any_unfinished(history, how)
     first, second = _two_operators(history)
     if name is None or _current(history, name) is not None or not reach(second, key_of(name), CreatePod, ["before"]):
         return
@@ -63,7 +64,7 @@ def has_a_name_again(history: "History", how: int) -> None:
         return
     claims_late = how % 4 == 0
     start_all(history, name, may_claim=not claims_late)
-    old = working(history, name)
+    old = working_pod(history, name)
     if old is None:
         return
     world.force_delete(old.pod)
@@ -80,7 +81,7 @@ def has_a_name_again(history: "History", how: int) -> None:
 
 def opens_late(history: "History", how: int) -> None:
     """The gate of a pod is opened by a late request, when another pod has the name."""
-    world, name = history.world, unfinished(history, how)
+    world, name = history.world, any_unfinished(history, how)
     first, second = _two_operators(history)
     if name is None or _current(history, name) is not None or not reach(second, key_of(name), CreatePod, ["before"]):
         return
@@ -203,6 +204,30 @@ def fails_again(history: "History", how: int) -> None:
         start_all(history, name)
 
 
+def is_decided_already(history: "History", how: int) -> None:
+    """An operator dies after it has created the next attempt, and the definition no longer allows that attempt."""
+    world, operator = history.world, history.world.operators[0]
+    operator.work(most=30)
+    for name in world.names:
+        start_all(history, name)
+    working = history.one(how // 2, lambda process: process.runs_user_code)
+    if working is None or world.nodes.pod_of(working) is None or working.run not in _unfinished(history):
+        return
+    if how % 2:
+        world.answer(working.uid, {"status": "error"})
+        world.nodes.exit(working, 1)
+    else:
+        world.delete(working.pod)
+    world.advance(61)
+    if not reach(operator, key_of(working.run), CreatePod, ["after"]):
+        return
+    start_all(history, working.run)
+    world.restart_operator(0)
+    retry = world.spec.get("retry") or {}
+    world.change_definition(disruptionRetries=0, retry={**retry, "limit": 0})
+    world.operators[0].work(most=30)
+
+
 def is_left_behind(history: "History", how: int) -> None:
     """A pod is deleted by force, or with its node, while its container continues to run; it is replaced in time."""
     world, operator = history.world, history.world.operators[0]
@@ -234,17 +259,21 @@ def _two_operators(history: "History") -> tuple[Operator, Operator]:
     return world.operators[0], world.operators[1]
 
 
-def unfinished(history: "History", how: int) -> str | None:
-    """Return the name of a run that has not ended, is not being deleted, and no operator works on."""
+def _unfinished(history: "History") -> list[str]:
+    """Return the names of the runs that have not ended, are not being deleted or aborted, and no operator works on."""
     world = history.world
-    found = [
+    return [
         str(run["metadata"]["name"])
         for run in world.runs()
-        if run.get("status", {}).get("phase") not in {"Succeeded", "Failed", "Aborted"}
+        if run.get("status", {}).get("phase") not in FINISHED
         and "deletionTimestamp" not in run["metadata"]
         and run["spec"].get("abort") is None
         and not any(key_of(run["metadata"]["name"]) in operator.held for operator in world.operators)
     ]
+
+
+def any_unfinished(history: "History", how: int) -> str | None:
+    found = _unfinished(history)
     return found[how // 8 % len(found)] if found else None
 
 
@@ -293,6 +322,6 @@ def start_all(history: "History", name: str, *, may_claim: bool = True) -> None:
             (world.start if may_claim else world.begin)(about["name"])
 
 
-def working(history: "History", name: str) -> Process | None:
+def working_pod(history: "History", name: str) -> Process | None:
     found = [process for process in history.world.processes.values() if process.run == name and not process.has_ended]
     return found[-1] if found else None

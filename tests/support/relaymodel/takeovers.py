@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from podrelay.operator.plan import CreatePod
-from tests.support.relaymodel.scenes import CONTINUE, key_of, reach, start_all, steps, unfinished, working
+from tests.support.relaymodel.scenes import CONTINUE, any_unfinished, key_of, reach, start_all, steps, working_pod
 
 if TYPE_CHECKING:
     from tests.support.relaymodel.moves import History
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def is_unknown_to_the_next_leader(history: "History", how: int) -> None:
     """A pod comes and goes; a replica that has seen nothing of it takes over, so its name looks free."""
-    world, name = history.world, unfinished(history, how)
+    world, name = history.world, any_unfinished(history, how)
     if name is None or len(world.operators) > 1:
         return
     world.standby()
@@ -32,7 +32,7 @@ def is_unknown_to_the_next_leader(history: "History", how: int) -> None:
 
 def gets_no_response(history: "History", how: int) -> None:
     """The creation of a pod gets no response, and takes effect when its name may be free, or its run has ended."""
-    world, name = history.world, unfinished(history, how)
+    world, name = history.world, any_unfinished(history, how)
     operator = world.operators[0]
     if name is None or not reach(operator, key_of(name), CreatePod, ["before"]):
         return
@@ -58,7 +58,7 @@ def gets_no_response(history: "History", how: int) -> None:
 
 def is_created_for_a_former_leader(history: "History", how: int) -> None:
     """A validating webhook delays the creation of a pod, until another leader has finished the run, or continued it."""
-    world, name = history.world, unfinished(history, how)
+    world, name = history.world, any_unfinished(history, how)
     if name is None or not reach(world.operators[0], key_of(name), CreatePod, ["inside"]):
         return
     world.promises.are_slots_certain = False
@@ -79,12 +79,12 @@ def is_created_for_a_former_leader(history: "History", how: int) -> None:
 
 def is_gone_before_the_status_names_it(history: "History", how: int) -> None:
     """A pod is deleted by force soon after its start, and the leader dies when it has processed that."""
-    world, name = history.world, unfinished(history, how)
+    world, name = history.world, any_unfinished(history, how)
     operator = world.operators[0]
     if name is None or not reach(operator, key_of(name), CreatePod, []):
         return
     start_all(history, name)
-    process = working(history, name)
+    process = working_pod(history, name)
     if process is None or world.nodes.pod_of(process) is None:
         return
     world.force_delete(process.pod)
@@ -97,7 +97,7 @@ def is_gone_before_the_status_names_it(history: "History", how: int) -> None:
 def _answer(history: "History", name: str, answer: dict[str, str]) -> None:
     """The pod of a run starts, answers and ends."""
     start_all(history, name)
-    process = working(history, name)
+    process = working_pod(history, name)
     if process is not None:
         history.world.answer(process.uid, answer)
         history.world.nodes.exit(process, 0)

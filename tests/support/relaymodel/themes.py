@@ -91,7 +91,13 @@ THEMES: Final = (
     # runs that are deleted and created again while requests are on their way
     _theme("names again, slow requests, restarts", "_delete_run _create_again _lose"),
     # retries, while the definition changes
-    _theme("definition changes, crashes, restarts", "_change_definition _crash", retry=_RETRIES),
+    _theme(
+        "definition changes, crashes, restarts",
+        "_change_definition _crash",
+        plays=(scenes.is_decided_already,),
+        retry=_RETRIES,
+        disruptionRetries=3,
+    ),
     # pods that other operators have not seen yet, or that are created too late
     _theme("", "", plays=(scenes.ends_unseen, scenes.comes_late), disruptionRetries=3),
     # the names and gates of pods that were deleted by force

@@ -999,6 +999,17 @@ def test_a_pod_with_a_successor_was_disrupted_regardless_of_later_facts(is_gone:
     assert status.current.pod_name == "words-i1t2"
 
 
+def test_a_pod_with_a_successor_was_disrupted_although_the_definition_now_allows_none() -> None:
+    gone = {"uid-words-i1": Gone(NOW, None, is_last_state=False)}
+    none_allowed = task_definition(disruptionRetries=0)
+    lagging = view(task_run(RUNNING), none_allowed, pods=(pod("words-i1t2"),), gone=gone, settled=LOOKED_AT)
+
+    status = status_of(plan(lagging, NOW))
+
+    assert (status.phase, status.disruptions) == ("Running", 1)
+    assert shown(plan(replace(lagging, pods=()), NOW)) == ("Failed", "Disrupted")
+
+
 def test_an_aborted_pod_that_reports_by_message_gets_a_record_with_its_output() -> None:
     ended = by_message(message='{"status":"aborted","output":{"rows":3}}')
 
