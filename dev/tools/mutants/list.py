@@ -772,14 +772,6 @@ OTHERS: Final = (
     ),
     # --- overrides
     Mutant(
-        "OverridesNotCheckedBeforeAPod",
-        "operator/planner/starting.py",
-        "    if view.definition is None:\n        return statuses.no_definition(view, status)\n"
-        "    not_allowed = overrides.refusal(view.run, view.definition)\n    if not_allowed is not None:\n"
-        "        return statuses.stall(view, status, object_rules.OVERRIDES_NOT_ALLOWED, not_allowed)\n    others",
-        "    if view.definition is None:\n        return statuses.no_definition(view, status)\n    others",
-    ),
-    Mutant(
         "OverridesAppliedUnchecked",
         "operator/overrides.py",
         "    if refusal(run, definition) is not None:",
