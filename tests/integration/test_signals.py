@@ -292,7 +292,9 @@ def test_a_flood_of_signals_to_one_run_does_not_delay_another(idle_relay: Relay,
         assert is_flooding, "the other run was not served during the flood"
         memory.append(peak_memory(operator))
         send(relay.kubectl, "flooded-payment", "flooded", "payment", payload={"amount": 2})
-        assert relay.finished("flooded", 180)["output"]["2"]["got"] == ["payment 2"]
+        assert relay.finished("flooded", 180)["phase"] == "Succeeded"
+        # It has peeked at all signals, so its output may be too large for the status.
+        assert relay.record("flooded-i2")["response"]["output"]["2"]["got"] == ["payment 2"]
         # All other signals are rejected now, each with a write.
         while status_of(relay, f"flood-{MANY - 1}").get("phase") != "Rejected" or not handovers["rejected"]:
             handovers["rejected"].append(handover(relay, f"after-{len(handovers['rejected'])}"))
