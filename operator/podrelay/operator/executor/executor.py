@@ -94,7 +94,7 @@ class Executor:
         self._store = store
         self._schemas = schemas or SchemaProcess()
         self._pods = PodActions(self._requests, self._payloads, lease, signals)
-        records = RecordActions(self._requests, self._payloads, self._pods.release_pod, reads_logs=reads_logs)
+        records = RecordActions(self._requests, self._payloads, self._pods.release_pod, lease, reads_logs=reads_logs)
         self._handlers: Mapping[type[Action], Callable[[Key, View, Any], Awaitable[None]]] = {
             ReadInput: self._read_input,
             TakeSlot: self._take_slot,

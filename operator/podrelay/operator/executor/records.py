@@ -7,11 +7,13 @@ from typing import Any, Final
 import msgspec
 
 from podrelay.api import names
+from podrelay.api.errors import PodrelayError
 from podrelay.kube.api import JSON_PATCH
 from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, InvalidError, NotFoundError
 from podrelay.kube.resources import TASK_ITERATIONS, Key
 from podrelay.operator.executor import pod_builder, pod_logs, record_builder
 from podrelay.operator.executor.payloads import Payloads, StateGoneError
+from podrelay.operator.executor.pods import Lease
 from podrelay.operator.executor.requests import Requests
 from podrelay.operator.objects import Record, StorableResponse
 from podrelay.operator.plan import (
@@ -44,6 +46,7 @@ class RecordActions:
         requests: sends requests to the API server.
         payloads: reads and keeps states and outputs.
         release_pod: removes the finalizer of a pod.
+        lease: shows whether the cache is that of the leader.
         reads_logs: whether a record that the operator writes for a pod includes the log of the pod.
     """
 
@@ -52,6 +55,7 @@ class RecordActions:
         requests: Requests,
         payloads: Payloads,
         release_pod: Callable[[Key, Pod], Awaitable[None]],
+        lease: Lease,
         *,
         reads_logs: bool,
     ) -> None:
@@ -59,6 +63,7 @@ class RecordActions:
         self._store = requests.store
         self._payloads = payloads
         self._release_pod = release_pod
+        self._lease = lease
         self._reads_logs = reads_logs
 
     @property
@@ -116,20 +121,29 @@ class RecordActions:
         """Create a record, unless the run has made progress.
 
         The cache may be old: then the record may have existed, with the real answer, and have been deleted since as one
-        of too many. That happens only after the status contains its answer, which a live read shows.
+        of too many. That happens only after the status contains its answer, which a live read shows. The cache cannot
+        be old if no other replica can have processed the run.
 
         Raises:
             ConflictError: the run has made progress, which the cache has now.
         """
-        run = await self._requests.refresh_run(key, view.run.metadata.uid)
-        if run is None or run.metadata.uid != view.run.metadata.uid or run.status != view.run.status:
-            raise ConflictError(409, "Conflict", f"TaskRun {key.name} has changed")
+        if not (view.creates_alone and self._leads()):
+            run = await self._requests.refresh_run(key, view.run.metadata.uid)
+            if run is None or run.metadata.uid != view.run.metadata.uid or run.status != view.run.status:
+                raise ConflictError(409, "Conflict", f"TaskRun {key.name} has changed")
         body = await self._requests.write(
             "create_record", self._requests.client.create(TASK_ITERATIONS, key.namespace, manifest)
         )
         record = _decode_record(body)
         self._store.records.apply(record)
         return record
+
+    def _leads(self) -> bool:
+        try:
+            self._lease.require()
+        except PodrelayError:
+            return False
+        return True
 
     async def _respond_in_record(self, key: Key, view: View, action: WriteRecord) -> None:
         name = action.target.name
