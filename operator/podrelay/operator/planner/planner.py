@@ -396,7 +396,9 @@ def _disruption(view: View, attempt: Attempt, pod: Pod) -> str | None:
 def _token_dies_at(view: View, pod: Pod) -> datetime:
     """Return when a pod that counts as ended, but may still run, can no longer answer."""
     deleted = pod.metadata.deletion_timestamp
-    if deleted is None or not pod.metadata.finalizers:
+    # A pod that was not deleted by force stays until its kubelet or the garbage collector removes it.
+    is_kept = bool(pod.metadata.finalizers or pod.metadata.deletion_grace_period_seconds)
+    if deleted is None or not is_kept:
         return view.now + view.settings.force_gone_grace
     return max(deleted + view.settings.deleted_token_grace, view.now + view.settings.force_gone_grace)
 
