@@ -326,7 +326,8 @@ class PodActions:
                 raise
         else:
             released = _decode_pod(body)
-            if others or about.deletion_timestamp is None:
+            # Without finalizers, it still exists until its kubelet has completed the deletion.
+            if others or about.deletion_timestamp is None or about.deletion_grace_period_seconds:
                 self._store.pods.apply(released)
             else:
                 self._store.pods.remove(released, was_seen=False)  # only the finalizer has kept it

@@ -142,7 +142,7 @@ def _until_it_is_gone(view: View, status: TaskRunStatus, pod: Pod) -> Plan | Non
     """
     deleted = pod.metadata.deletion_timestamp
     overdue = deleted + _POD_ENDS if deleted is not None else view.now
-    if view.now >= overdue or not pod.is_held:
+    if view.now >= overdue:
         return None
     message = f"pod {pod.metadata.name}, which was deleted before its turn, must end first"
     waiting = statuses.wait(view, status, _reason_of_wait(status), message, None)
