@@ -389,11 +389,12 @@ def test_two_hundred_children_are_waited_for_once(idle_relay: Relay, cluster: Cl
     assert sorted(seen["output"]["number"] for seen in children) == list(range(count))
     assert cluster.audit_log is not None
     writes = writes_of_the_operator(cluster.audit_log, relay.kubectl.namespace)
-    # The parent: two pods, Running, the wait, Running, the end. A child: pod, Running, its gate, its record, the end.
+    # The parent: two pods, Running, the wait, Running, the end. A child: pod, record, the end; Running, if it takes
+    # longer than three seconds; and Running and a gate, if it was created in the first seconds of the operator's term.
     # After a minute: an annotation of the parent, and of each child that has ended.
     counted = Counter(" ".join(write.split()[:2]) for write in writes)
     assert counted.pop("patch taskruns", 0) <= 1 + count
     # A pod of the parent may have answered before the operator has seen it run; then there is no status between.
-    budget = 4 + 2 * count
-    assert counted.pop("update taskruns/status") in range(budget - 2, budget + 1)
-    assert counted == {"create pods": 2 + count, "patch pods": count, "create taskiterations": count}
+    assert counted.pop("update taskruns/status") in range(2 + count, 4 + 2 * count + 1)
+    assert counted.pop("patch pods", 0) < count
+    assert counted == {"create pods": 2 + count, "create taskiterations": count}

@@ -17,7 +17,7 @@ import pytest
 
 from dev.harness.kubectl import Kubectl
 from dev.harness.manifests import TASK_DEFINITIONS
-from dev.harness.operator import OperatorProcess
+from dev.harness.operator import SHORT_LEASE, OperatorProcess
 from dev.harness.waiting import eventually
 from tests.support.namespaces import temporary_namespace
 from tests.support.pods import add_runner
@@ -89,7 +89,7 @@ def points_between(writes: int, turn: int) -> Iterator[tuple[str, int]]:
 
 def operator(relay: Relay, name: str, environment: dict[str, str] | None = None) -> OperatorProcess:
     # Each operator has a separate Lease, so that none has to wait until that of a killed one expires.
-    return OperatorProcess(relay.kubectl, relay.folder / name, environment or {}, (f"--lease-name={name}",))
+    return OperatorProcess(relay.kubectl, relay.folder / name, environment or {}, (f"--lease-name={name}", SHORT_LEASE))
 
 
 @pytest.fixture(scope="module")

@@ -66,6 +66,7 @@ def test_21_a_schedule_is_followed_from_its_creation_to_its_runs(shop: Shop, ope
     view.go("definitions/publishFeed")
     view.panel("Schedules").get_by_role("link", name="often").click()
     view.has_address("/often$")
+    expect(view.panel("Next times").get_by_role("listitem")).to_have_count(5)
     shop.kubectl.do("delete", TASK_SCHEDULES, "often")
     view.says("This schedule was deleted")
     expect(view.button("Suspend")).to_have_attribute("title", "This schedule was deleted.")

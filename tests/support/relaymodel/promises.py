@@ -186,6 +186,8 @@ class Promises:
     def _see_lost_node(self, uid: str, name: str, status: dict[str, Any]) -> None:
         current = (status.get("current") or {}).get("podUID")
         process = self._world.processes.get(current or "")
+        if process is not None and process.is_orphan:
+            return  # its node still runs it, but reports nothing about a pod that was deleted by force
         if process is None or process.node not in self._world.nodes.ever_lost:
             self._break(
                 f"{name} ends as NodeLost, its pod is {process.pod if process else None} on a node that was never lost"

@@ -21,6 +21,7 @@ REASONS: Final = (
     *("Deleting", "Aborting", "PodEnding", "PodTerminating"),
     # of runs that have not finished, and whose pod cannot be created or started
     *("DefinitionNotFound", "OverridesNotAllowed", "Queued", "InvalidInputSchema", "NameTaken"),
+    *("PodUncertain",),
     *("InvalidTemplate", "InputTooLarge"),
     *("PodInvalid", "PodForbidden", "ForeignRecord", "RecordRefused", "QuotaExceeded", "InternalError"),
     *("AdmissionTimeout", "TooManyRequests", "ServiceUnavailable", "NamespaceNotFound", "Unschedulable"),

@@ -34,6 +34,7 @@ class Observations:
         children_known_since: the record after which all children were read live.
         still_there: UID and version of a pod that a live read has found although it should be gone.
         absent: name of the pod that a live read has not found.
+        seen_alive: UID of a pod whose container had not ended when it was written to in this term.
         parent_missing_since: since when the run that spec.parent names has been missing.
         sightings: when this operator first saw each state of a pod that is not terminal, by UID.
         heartbeat: the last heartbeat of the newest record.
@@ -52,6 +53,7 @@ class Observations:
     children_known_since: str | None = None
     still_there: tuple[str, str] | None = None
     absent: str | None = None
+    seen_alive: str | None = None
     parent_missing_since: datetime | None = None
     sightings: dict[str, Sightings] = field(default_factory=dict)
     heartbeat: Heartbeat | None = None
@@ -62,7 +64,7 @@ class Observations:
         UIDs are never reused, so pods that are gone stay gone; and the time of a first sighting stays valid, too.
         """
         self.refusal = self.silence = self.input = None
-        self.not_ahead = None
+        self.not_ahead = self.seen_alive = None
         self.children_known_since = self.absent = self.still_there = self.parent_missing_since = None
         self.lost_records.clear()
         self.settled.clear()

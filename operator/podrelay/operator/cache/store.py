@@ -161,6 +161,7 @@ class Store:
             heartbeat=observed.heartbeat,
             refusal=observed.refusal,
             not_ahead=observed.not_ahead,
+            seen_alive=observed.seen_alive,
             creates_alone=self.creations.are_alone(run),
             late_creations_until=self.creations.late_until(run, now),
             parent=parent,
@@ -200,6 +201,12 @@ class Store:
         """Note that a live GET has found no pod of this name that belongs to the run."""
         if (observed := self._observations_of(run)) is not None:
             observed.absent = name
+
+    def confirm_alive(self, run: TaskRun, pod: Pod) -> None:
+        """Note that a write to a pod of the run has shown its current state, and store it."""
+        self.pods.apply(pod)
+        if not pod.is_released and (observed := self._observations_of(run)) is not None:
+            observed.seen_alive = pod.metadata.uid
 
     def confirm_lost(self, run: TaskRun, record: str) -> None:
         """Note that a live GET has not found a record that the run needs."""

@@ -289,7 +289,7 @@ class PodActions:
         except (ConflictError, NotFoundError):
             await self._refresh_pod(key, view.run, name, pod.metadata.uid)
         else:
-            self._store.pods.apply(_decode_pod(body))
+            self._store.confirm_alive(view.run, _decode_pod(body))
 
     async def _delete_pod(self, key: Key, view: View, action: DeletePod) -> None:
         with contextlib.suppress(ConflictError, NotFoundError):

@@ -242,7 +242,10 @@ def _unseen_successor(view: View, attempt: Attempt) -> Plan | None:
     name = due_pod.following_name(view, attempt)
     if name is None or due_pod.is_there(view, name):
         return None
-    return _until_none_may_appear(view, name) if view.absent == name else Plan(actions=(ConfirmAbsent(name),))
+    if view.absent != name:
+        return Plan(actions=(ConfirmAbsent(name),))
+    # If this leader has ended the pod itself, no former one can have replaced it.
+    return _until_none_may_appear(view, name) if view.seen_alive != attempt.uid else None
 
 
 def _signals_of(view: View, attempt: Attempt) -> ConsumeSignals | None:
