@@ -90,7 +90,7 @@ def test_each_user_learns_what_they_may_do(users: Users) -> None:
     reads = {"LIST_TASKS", "GET_TASKS", "WATCH_TASKS", "LIST_DEFINITIONS", "LIST_LOGS", "WATCH_LOGS", "GET_SETTINGS"}
     reads |= {"LIST_SCHEDULES", "GET_SCHEDULES", "WATCH_SCHEDULES", "LIST_SIGNALS"}
     writes = {"CREATE_TASKS", "TRIGGER_TASKS", "PATCH_TASKS", "DELETE_TASKS", "RUN_DEFINITIONS"}
-    writes |= {"PATCH_SCHEDULES", "DELETE_SCHEDULES"}
+    writes |= {"PATCH_SCHEDULES", "DELETE_SCHEDULES", "CREATE_SIGNALS"}
 
     assert allowed(users.viewer) == reads
     assert allowed(users.inspector) == reads | {"GET_PODS", "GET_POD_LOGS", "LIST_EVENTS"}
