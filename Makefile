@@ -46,7 +46,7 @@ check: $(VENV)/ready ## Format, lint, types, import rules, generated files, word
 	@$(BIN)/python -m dev.pages.check
 	@echo "check: all good"
 
-unit: $(VENV)/ready ## Unit tests: without a cluster, three minutes
+unit: $(VENV)/ready ## Unit tests: without a cluster, four minutes
 	@$(BIN)/pytest tests/unit -q --numprocesses=2
 
 integration: $(VENV)/ready ## Integration tests: a real API server (built on first use: some minutes)
