@@ -110,3 +110,27 @@ def test_a_header_that_is_no_date_is_ignored(date: str) -> None:
     world.respond()
 
     assert world.clock.earliest(world.boot) is not None
+
+
+@given(
+    ahead=st.floats(-1e6, 1e6),
+    responses=st.lists(st.tuples(*[st.floats(0.001, 4)] * 3), min_size=2, max_size=8),
+    later=st.floats(0, 15),
+)
+def test_the_clock_never_shows_more_than_the_latest_time(
+    ahead: float, responses: list[tuple[float, float, float]], later: float
+) -> None:
+    world = World(ahead)
+    for pause, there, back in responses:
+        world.boot += pause
+        world.respond(there, back)
+
+    latest = world.clock.latest(world.boot + later)
+
+    assert latest is not None
+    world.boot += later
+    assert latest >= world.server_time - timedelta(milliseconds=1)
+
+
+def test_without_responses_the_latest_time_is_unknown() -> None:
+    assert ServerClock(lambda: 0.0).latest(0.0) is None

@@ -1,5 +1,6 @@
 """Plans are carried out against the model of the API server; conflicts update the store."""
 
+import contextlib
 import json
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from podrelay.kube.errors import ApiError, InvalidError
 from podrelay.kube.resources import PODS, TASK_ITERATIONS, TASK_RUNS, Resource
 from podrelay.local.kinds import KINDS
 from podrelay.local.memory_client import run
+from podrelay.operator.cache.creations import Term
 from podrelay.operator.cache.store import Store
 from podrelay.operator.executor.executor import Executor
 from podrelay.operator.executor.status_body import later_patch
@@ -50,7 +52,7 @@ class Api(ModelApi):
 
     def __init__(self) -> None:
         super().__init__(NOW)
-        self.refusals: list[ApiError] = []
+        self.refusals: list[Exception] = []
         self.gets = 0
 
     async def get(self, resource: Resource, namespace: str, name: str) -> bytes:
@@ -797,6 +799,54 @@ def test_the_gate_is_removed_and_other_gates_stay(world: World) -> None:
 
     assert world.api.read("pods", "words-i1")["spec"]["schedulingGates"] == [{"name": "other.dev/gate"}]
     assert not world.view.pods[0].is_unclaimed
+
+
+def gates(world: World) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = world.api.read("pods", "words-i1")["spec"].get("schedulingGates", [])
+    return found
+
+
+def test_a_pod_that_needs_no_claim_has_only_the_gates_of_its_template(world: World) -> None:
+    template = {"spec": {"containers": [{"name": "task"}], "schedulingGates": [{"name": "other.dev/gate"}]}}
+    by_message(world)
+    world.api.change("taskdefinitions", "count-words", {"spec": {"template": template}})
+    world.see()
+    world.lease.deadline = NOW + timedelta(seconds=7)
+
+    world.do(CreatePod(TARGET, may_start_unclaimed=True))
+
+    assert gates(world) == [{"name": "other.dev/gate"}]
+
+
+def test_a_pod_without_a_deadline_needs_a_claim_in_any_case(world: World) -> None:
+    by_message(world)
+
+    world.do(CreatePod(TARGET, may_start_unclaimed=True))
+
+    assert gates(world) == [{"name": names.CLAIM_GATE}]
+
+
+@pytest.mark.parametrize(
+    ("error", "may_have_effect"),
+    [
+        (TimeoutError(), True),
+        (ApiError(504, "Timeout", "request did not complete"), True),
+        (ApiError(403, "Forbidden", "exceeded quota: compute"), False),
+    ],
+)
+def test_a_creation_without_a_response_may_still_take_effect(
+    world: World, error: Exception, may_have_effect: bool
+) -> None:
+    by_message(world)
+    world.lease.deadline = NOW + timedelta(seconds=7)
+    world.store.creations.begin_term(Term(NOW - timedelta(days=1), 15))
+    world.api.refusals.append(error)
+
+    with contextlib.suppress(TimeoutError, ApiError):
+        world.do(CreatePod(TARGET, may_start_unclaimed=True))
+
+    assert (world.view.late_creations_until is not None) is may_have_effect
+    assert world.view.creates_alone is not may_have_effect
 
 
 def test_the_gate_of_another_pod_with_that_name_stays(world: World) -> None:
