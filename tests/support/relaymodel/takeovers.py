@@ -48,12 +48,7 @@ def gets_no_response(history: "History", how: int) -> None:
     if how % 16 > 8:
         world.advance(4)
         operator.work(most=30)
-    world.late += operator.late
-    operator.late.clear()
-    while world.late:
-        world.take_effect()
-    start_all(history, name)
-    operator.work(most=30)
+    _take_effect(history, name)
 
 
 def is_created_for_a_former_leader(history: "History", how: int) -> None:
@@ -71,10 +66,7 @@ def is_created_for_a_former_leader(history: "History", how: int) -> None:
         _answer(history, name, CONTINUE)
     operator.work(most=30)
     world.advance(20)
-    while world.late:
-        world.take_effect()
-    start_all(history, name)
-    operator.work(most=30)
+    _take_effect(history, name)
 
 
 def is_gone_before_the_status_names_it(history: "History", how: int) -> None:
@@ -92,6 +84,17 @@ def is_gone_before_the_status_names_it(history: "History", how: int) -> None:
     world.restart_operator(0)
     world.operators[0].work(most=30)
     start_all(history, name)
+
+
+def _take_effect(history: "History", name: str) -> None:
+    """The requests that got no response take effect; what they have created starts, and the leader sees it."""
+    world, operator = history.world, history.world.operators[0]
+    world.late += operator.late
+    operator.late.clear()
+    while world.late:
+        world.take_effect()
+    start_all(history, name)
+    operator.work(most=30)
 
 
 def _answer(history: "History", name: str, answer: dict[str, str]) -> None:
