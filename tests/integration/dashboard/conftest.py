@@ -31,9 +31,9 @@ def browser() -> Iterator[Browser]:
         pytest.skip("npm is not installed, which the dashboard is built with")
     try:
         program = debian.chromium()
-        build.ensure(build.DASHBOARD)
     except ClusterError as error:
         pytest.skip(f"the dashboard cannot be tested: {error}")
+    build.ensure(build.DASHBOARD)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=program, args=[*debian.ARGUMENTS])
         yield launched

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from dev.cluster import ClusterError
 from dev.pages import build
 from tests.integration.dashboard.conftest import Open
 from tests.support.dashboard import View
@@ -52,10 +51,7 @@ PAGES = {
 @pytest.fixture(scope="module")
 def axe() -> str:
     """The script of axe-core."""
-    try:
-        modules = build.packages(build.DASHBOARD, with_tools=True)
-    except ClusterError as error:
-        pytest.skip(str(error))
+    modules = build.packages(build.DASHBOARD, with_tools=True)
     return (modules / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 
 
