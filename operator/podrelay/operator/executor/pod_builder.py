@@ -72,7 +72,7 @@ def build(
     if refusal is not None and not target.hooks:
         raise OverridesNotAllowedError(refusal)
     template = definition.spec.template
-    by_message = definition.spec.reporting == names.REPORTING_TERMINATION_MESSAGE
+    by_message = object_rules.reports_by_message(definition)
     try:
         limits.check_payload(template, "spec.template")
     except limits.PayloadError as error:

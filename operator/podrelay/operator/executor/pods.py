@@ -18,6 +18,7 @@ from podrelay.kube.errors import (
     TransportError,
 )
 from podrelay.kube.resources import PODS, Key
+from podrelay.operator import object_rules
 from podrelay.operator.executor import pod_builder
 from podrelay.operator.executor.payloads import Payloads, StateGoneError
 from podrelay.operator.executor.requests import Requests
@@ -179,7 +180,7 @@ class PodActions:
 
     async def _input_for_message(self, key: Key, view: View, target: Target) -> dict[str, Any] | None:
         """Return the input of a pod that cannot read its state itself; None for other pods."""
-        if view.definition is None or view.definition.spec.reporting != names.REPORTING_TERMINATION_MESSAGE:
+        if not object_rules.reports_by_message(view.definition):
             return None
         return (await self._payloads.state_for(key, view, target)).input
 

@@ -285,7 +285,7 @@ def _pending(view: View, attempt: Attempt, pod: Pod) -> Plan:
     deadline = view.must_start_by(pod)
     if view.now >= deadline:
         return ending.end(view, attempt, pod)
-    if pod.is_unclaimed and _is_current(view, pod):
+    if pod.is_unclaimed and due_pod.is_named(view.run.status, pod):
         return Plan(actions=(OpenGate(pod),))
     problem = failures.pending_problem(pod)
     if problem is None and view.run.spec.secret is not None and failures.waits_for_volumes(pod):
@@ -310,11 +310,6 @@ def _is_outdated(view: View, pod: Pod) -> bool:
         and view.definition is not None
         and made_from != object_rules.template_hash(view.definition)
     )
-
-
-def _is_current(view: View, pod: Pod) -> bool:
-    current = view.run.status.current
-    return current is not None and current.pod_uid == pod.metadata.uid
 
 
 def _working(view: View, attempt: Attempt, pod: Pod) -> Plan:
