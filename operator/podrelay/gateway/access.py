@@ -3,15 +3,15 @@
 The gateway sends these requests with the caller's token or, with tokens for its own audience (`impersonating`), on
 behalf of the caller.
 
-A yes is kept for 10 s and a no for 2 s, under the SHA-256 of the token; the token itself is not stored. Every failure
+A yes counts for 10 s and a no for 2 s, under the SHA-256 of the token; the token itself is not stored. Every failure
 counts as a no, with one exception: while the API server cannot be reached *and* the cache is stale, the last yes
 remains valid for some minutes. It reveals nothing that the caller could not see before, because nothing new arrives.
 """
 
 import asyncio
+import copy
 import hashlib
 import re
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +30,7 @@ from podrelay.gateway.errors import (
     from_api,
 )
 from podrelay.gateway.impersonating import Headers, Impersonation, headers_for
+from podrelay.gateway.kept import Kept
 from podrelay.gateway.metrics import REVIEWS
 from podrelay.kube.client import Client
 
@@ -37,7 +38,8 @@ YES_SECONDS: Final = 10.0
 NO_SECONDS: Final = 2.0
 OUTAGE_SECONDS: Final = 300.0
 """How long a yes remains valid while the connection to the API server is broken."""
-MAX_ANSWERS: Final = 20_000
+MAX_ANSWERS: Final = 10_000
+"""Of each kind; a caller may ask about any number of names."""
 
 _REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _WHO_AM_I: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -60,8 +62,7 @@ class Caller:
     client: Client
 
 
-@dataclass(frozen=True)
-class Action:
+class Action(msgspec.Struct, frozen=True, gc=False):
     """What a caller wants to do, in terms of RBAC; namespace "" means all namespaces, name "" any object."""
 
     verb: str
@@ -82,14 +83,9 @@ class Action:
         return f"{self.verb} {resource}.{self.group}" if self.group else f"{self.verb} {resource}"
 
 
-@dataclass(frozen=True)
-class _Answer(Generic[A]):
+class _Answer(msgspec.Struct, Generic[A], frozen=True, gc=False):
     value: A | None
     error: GatewayError | None
-    at: float
-
-    def is_good(self, now: float) -> bool:
-        return now - self.at < (NO_SECONDS if self.error else YES_SECONDS)
 
 
 class User(msgspec.Struct, frozen=True):
@@ -140,7 +136,8 @@ class Access:
         """The gateway's own client."""
         self._is_stale = is_stale
         self._clock = clock
-        self._answers: OrderedDict[tuple[Any, ...], _Answer[Any]] = OrderedDict()
+        self._yes: Kept[_Answer[Any]] = Kept(OUTAGE_SECONDS, MAX_ANSWERS, clock)
+        self._no: Kept[_Answer[Any]] = Kept(NO_SECONDS, MAX_ANSWERS, clock)
         self._asking: dict[tuple[Any, ...], asyncio.Task[_Answer[Any]]] = {}
 
     def caller(self, authorization: str | None) -> Caller:
@@ -239,13 +236,13 @@ class Access:
         return True
 
     async def _answer(self, key: tuple[Any, ...], ask: Callable[[], Awaitable[A]], what: str, *, fresh: bool) -> A:
-        known = self._answers.get(key)
-        if known is None or fresh or not known.is_good(self._clock()):
+        known = None if fresh else self._yes.get(key, YES_SECONDS) or self._no.get(key)
+        if known is None:
             known = await self._ask(key, ask, what)
         else:
             REVIEWS.labels("cached").inc()
         if known.error is not None:
-            raise known.error
+            raise copy.copy(known.error)  # once raised, it refers to the frames of an operation
         return cast("A", known.value)  # the key decides the type
 
     async def _ask(self, key: tuple[Any, ...], ask: Callable[[], Awaitable[A]], what: str) -> _Answer[A]:
@@ -261,23 +258,18 @@ class Access:
 
     async def _ask_now(self, key: tuple[Any, ...], ask: Callable[[], Awaitable[A]], what: str) -> _Answer[A]:
         try:
-            answer = _Answer(await ask(), None, self._clock())
+            answer = _Answer(await ask(), None)
         except (GatewayError, *API_FAILURES, msgspec.MsgspecError, orjson.JSONEncodeError) as error:
             failure = _failure(error, what)
-            last = self._answers.get(key)
-            if isinstance(failure, UnavailableError) and last is not None and self._outlives(last):
-                return last
-            answer = _Answer(None, failure, self._clock())
             if isinstance(failure, UnavailableError):
-                return answer  # not cached: the next request asks again, and the last yes stays
-        self._answers[key] = answer
-        self._answers.move_to_end(key)
-        while len(self._answers) > MAX_ANSWERS:
-            self._answers.popitem(last=False)
+                # Not cached: the next request asks again.
+                last = self._yes.get(key) if self._is_stale() else None
+                return last or _Answer(None, failure)
+            answer = _Answer(None, copy.copy(failure))
+        kept, other = (self._yes, self._no) if answer.error is None else (self._no, self._yes)
+        kept.put(key, answer)
+        other.drop(key)
         return answer
-
-    def _outlives(self, last: _Answer[Any]) -> bool:
-        return last.error is None and self._is_stale() and self._clock() - last.at < OUTAGE_SECONDS
 
 
 def _failure(error: Exception, what: str) -> GatewayError:

@@ -1,6 +1,8 @@
 """Access: how long answers are cached, what happens in an outage, and that no unnecessary request is sent."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -38,6 +40,24 @@ async def test_a_no_is_cached_for_two_seconds(gateway: Gateway) -> None:
     gateway.api.rights["bob"] = {"list taskruns"}
     gateway.clock.time = 2.1
     await check(gateway, "bob")
+
+
+async def test_a_no_keeps_nothing_of_the_operations_that_it_was_raised_in(gateway: Gateway) -> None:
+    class OfAnOperation:
+        pass
+
+    async def operation() -> weakref.ref[OfAnOperation]:
+        local = OfAnOperation()
+        with pytest.raises(NotAuthorizedError) as refused:
+            await check(gateway, "bob")
+        assert str(refused.value) == "You are not allowed to list taskruns.podrelay.dev in namespace shop."
+        return weakref.ref(local)
+
+    first, second = await operation(), await operation()
+    gc.collect()
+
+    assert gateway.api.asked(REVIEWS) == 1
+    assert (first(), second()) == (None, None)
 
 
 async def test_a_fresh_check_ignores_the_cached_answer(gateway: Gateway) -> None:
