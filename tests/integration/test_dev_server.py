@@ -90,6 +90,7 @@ class Counting(TaskDefinition):
     id = "counting"
     title = "Count the iterations"
     retry = {"limit": 0}
+    disruption_retries = 100  # each kill of the server is one
 
     def run(self, input: dict, controller: Controller) -> Answer:
         seen = [*input.get("seen", []), controller.task.iteration]

@@ -412,7 +412,7 @@ CORE: Final = (
     Mutant(
         "GateWithoutClaim",
         "operator/planner/planner.py",
-        "if pod.is_unclaimed and due_pod.is_named(view.run.status, pod):",
+        "if pod.is_unclaimed and object_rules.is_named(view.run.status, pod):",
         "if pod.is_unclaimed:",
     ),
     # --- the runner
@@ -525,7 +525,7 @@ CORE: Final = (
     Mutant(
         "NeverClaimed",
         "operator/planner/coalescing.py",
-        "    if not _may_be_unnamed(pod) or due_pod.is_named(view.run.status, pod):\n        return False\n",
+        "    if not _may_be_unnamed(pod) or object_rules.is_named(view.run.status, pod):\n        return False\n",
         "    return False\n",
     ),
     # --- the start

@@ -8,6 +8,7 @@ from typing import Final
 from podrelay.api import names
 from podrelay.api.phases import FINISHED
 from podrelay.operator.objects import TaskDefinition, TaskRun, TaskRunStatus
+from podrelay.operator.pods import Pod
 
 QUEUED: Final = "Queued"
 WAITING_FOR_SIGNAL: Final = "WaitingForSignal"
@@ -57,6 +58,11 @@ def due_pod_name(run: TaskRun) -> str:
 def due_try(status: TaskRunStatus) -> tuple[int, int]:
     """Return the iteration and the attempt that are due by the status of a run, both from 1."""
     return names.iteration_of(status.last_record or "") + 1, 1 + status.attempts + status.disruptions
+
+
+def is_named(status: TaskRunStatus, pod: Pod) -> bool:
+    """Return whether a status names this pod as the current one."""
+    return status.current is not None and status.current.pod_uid == pod.metadata.uid
 
 
 def waits_for_signal(status: TaskRunStatus, signal: str) -> bool:

@@ -45,6 +45,11 @@ class Settings(msgspec.Struct, frozen=True):
     status_delay: timedelta = timedelta(seconds=3)
     """How long the status of a run by termination message may lag behind its pods while nothing goes wrong, so that the
     status of a short run is written once."""
+    lagging_statuses_per_second: int = 20
+    """If many runs start at once, the delay grows, so that at most this many statuses a second are written only to show
+    that a pod is working."""
+    longest_status_delay: timedelta = timedelta(seconds=30)
+    """The limit of that growth."""
     creates_ahead: bool = True
     """Whether the pod of the next iteration may be created before the container of the current one has ended."""
 
@@ -263,6 +268,8 @@ class View(msgspec.Struct, frozen=True):
     inbox: Inbox = EMPTY_INBOX
     consumed: frozenset[str] = frozenset()
     """Names of records whose signals are marked as consumed in the API server."""
+    lagging: int = 0
+    """How many runs have a pod that reports by message, and that their status does not show yet."""
     settings: Settings = Settings()
 
     def owns(self, obj: Pod | Record) -> bool:
@@ -292,6 +299,12 @@ class View(msgspec.Struct, frozen=True):
     def first_seen(self, pod: Pod) -> datetime:
         """Return when this operator first saw a pod; if that is unknown, when it was created."""
         return self._seen(pod).first or pod.metadata.creation_timestamp
+
+    def shown_by(self, pod: Pod) -> datetime:
+        """Return when the status has to show a pod at the latest, if it may lag behind."""
+        settings = self.settings
+        in_turn = timedelta(seconds=self.lagging / settings.lagging_statuses_per_second)
+        return self.first_seen(pod) + max(settings.status_delay, min(in_turn, settings.longest_status_delay))
 
     def heartbeats_since(self, pod: Pod) -> datetime:
         """Return since when a running pod may be expected to send heartbeats."""

@@ -2,10 +2,13 @@
 
 Played move by move with the model of `relaymodel`, because random histories seldom reach these situations."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from podrelay.operator.planner import planner
 from tests.support.relaymodel.operators import Operator
 from tests.support.relaymodel.world import KEY, World
 
@@ -96,6 +99,28 @@ def test_the_status_of_a_pod_that_takes_longer_is_written(world: World) -> None:
     operator.work()
 
     assert (world.status["phase"], world.status["current"]["podName"]) == ("Running", "run-i1")
+
+
+@pytest.mark.parametrize(
+    ("lagging", "seconds"),
+    [(1, 3), (60, 3), (61, 3.05), (200, 10), (600, 30), (100_000, 30)],
+)
+def test_the_more_runs_start_at_once_the_later_the_status_shows_their_pods(
+    world: World, lagging: int, seconds: float
+) -> None:
+    operator = world.operators[0]
+    operator.work()
+    assert world.start("run-i1")
+    operator.see_all()
+    view = operator.store.view(KEY)
+    assert view is not None
+    assert view.lagging == 1
+    (pod,) = view.pods
+
+    many = replace(view, lagging=lagging)
+    assert many.shown_by(pod) == view.first_seen(pod) + timedelta(seconds=seconds)
+    assert planner.plan(replace(many, now=many.shown_by(pod) - timedelta(milliseconds=1))).status is None
+    assert planner.plan(replace(many, now=many.shown_by(pod))).status is not None
 
 
 @pytest.mark.parametrize("seconds", [0, SETTLED])

@@ -99,6 +99,8 @@ class Store:
         self._refused: RefusedRuns[Key, Key] = RefusedRuns()
         self._seated: dict[Key, set[RunId]] = {}
         """The runs of each name that have a slot, or wait for one; several while pods of a deleted run still exist."""
+        self._lagging: set[Key] = set()
+        """The runs with a pod that reports by message, and that their status does not show yet."""
         self._specs: dict[Key, tuple[str, int]] = {}
         self._runs_of: defaultdict[Key, dict[Key, None]] = defaultdict(dict)
         self._finished: FinishedRuns[Key, Key] = FinishedRuns()
@@ -174,6 +176,7 @@ class Store:
             is_kept_for_its_schedule=run.spec.scheduled is not None and self._is_kept_for_its_schedule(run),
             inbox=self.inboxes.inbox(run, pods, records),
             consumed=frozenset(observed.consumed),
+            lagging=len(self._lagging),
             settings=self._settings,
         )
 
@@ -380,10 +383,17 @@ class Store:
             definition = _definition_of(run) if run is not None and run_id == _id_of(run) else labelled
             self.slots.occupy(run_id, definition, status.concurrency_key if status is not None else None)
         own = _id_of(run) if run is not None else None
+        self._note_lag(key, run, working.get(own) if own is not None else None)
         for run_id in self._seated.get(key, set()) - working.keys() - {own}:
             self._unseat(key, run_id)
         if run is not None and own is not None and own not in working:
             self._follow_own_slot(key, run, own)
+
+    def _note_lag(self, key: Key, run: TaskRun | None, pod: Pod | None) -> None:
+        if run is None or pod is None or not pod.reports_by_message or object_rules.is_named(run.status, pod):
+            self._lagging.discard(key)
+        else:
+            self._lagging.add(key)
 
     def _follow_own_slot(self, key: Key, run: TaskRun, own: RunId) -> None:
         """Update the slot of a run without a running pod from its status."""

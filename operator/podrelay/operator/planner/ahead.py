@@ -103,9 +103,10 @@ def is_held_back(view: View, status: TaskRunStatus, pod: Pod) -> bool:
         status.iterations or 0,
         names.iteration_of(status.last_record or ""),
     )
-    is_named = current is not None and current.pod_uid == pod.metadata.uid
     has_claimed = any(record.pod_uid == pod.metadata.uid for record in view.records)
-    return names.iteration_of(pod.metadata.name) > reached and not is_named and not has_claimed
+    return (
+        names.iteration_of(pod.metadata.name) > reached and not object_rules.is_named(status, pod) and not has_claimed
+    )
 
 
 def given_back(view: View, status: TaskRunStatus) -> tuple[Action, ...]:

@@ -16,7 +16,7 @@ from podrelay.api import names
 from podrelay.operator import object_rules
 from podrelay.operator.objects import TaskRunStatus
 from podrelay.operator.plan import ConsumeSignals, CreatePod, Plan, ReadInput, ReadRecord, WriteRecord
-from podrelay.operator.planner import due_pod, statuses, termination_message
+from podrelay.operator.planner import statuses, termination_message
 from podrelay.operator.planner.due_pod import Attempt
 from podrelay.operator.pods import Pod
 from podrelay.operator.view import View
@@ -61,7 +61,7 @@ def must_be_claimed(view: View, attempt: Attempt, pod: Pod) -> bool:
 
     Its name may become free after that, or another pod may replace it: then only the status shows that it has existed.
     """
-    if not _may_be_unnamed(pod) or due_pod.is_named(view.run.status, pod):
+    if not _may_be_unnamed(pod) or object_rules.is_named(view.run.status, pod):
         return False
     if _is_ending(pod) or view.run.spec.abort is not None:
         return True
@@ -79,10 +79,10 @@ def _delayed_until(view: View, following: Plan) -> datetime | None:
     if status.concurrency_key != run.status.concurrency_key:
         return None  # until another replica knows the value, no other run of the definition gets a slot
     own = [pod for pod in view.pods if view.owns(pod)]
-    pod = next((pod for pod in own if due_pod.is_named(status, pod)), None)
+    pod = next((pod for pod in own if object_rules.is_named(status, pod)), None)
     if pod is None or not _may_be_unnamed(pod) or any(_is_ending(other) for other in own):
         return None
-    return view.first_seen(pod) + view.settings.status_delay
+    return view.shown_by(pod)
 
 
 def _with_status(view: View, status: TaskRunStatus) -> View:

@@ -70,11 +70,6 @@ def attempt_of(view: View, target: Target) -> Attempt | None:
     )
 
 
-def is_named(status: TaskRunStatus, pod: Pod) -> bool:
-    """Return whether a status names this pod as the current one."""
-    return status.current is not None and status.current.pod_uid == pod.metadata.uid
-
-
 def is_known_to_have_been(view: View, attempt: Attempt) -> bool:
     """Return whether the run really had the pod that the record of the attempt names.
 

@@ -285,7 +285,7 @@ def _pending(view: View, attempt: Attempt, pod: Pod) -> Plan:
     deadline = view.must_start_by(pod)
     if view.now >= deadline:
         return ending.end(view, attempt, pod)
-    if pod.is_unclaimed and due_pod.is_named(view.run.status, pod):
+    if pod.is_unclaimed and object_rules.is_named(view.run.status, pod):
         return Plan(actions=(OpenGate(pod),))
     problem = failures.pending_problem(pod)
     if problem is None and view.run.spec.secret is not None and failures.waits_for_volumes(pod):

@@ -12,7 +12,19 @@ from podrelay.operator.cache.store import Store
 from podrelay.operator.objects import Record, TaskDefinition, TaskDefinitionStatus, TaskRun
 from podrelay.operator.pods import Pod
 from podrelay.operator.view import Parent, Refusal, Settings, View
-from tests.unit.operator.builders import KEY, NOW, RUN_UID, later, pod, record, running, task_definition, task_run
+from tests.unit.operator.builders import (
+    KEY,
+    NOW,
+    RUN_UID,
+    current,
+    later,
+    pod,
+    record,
+    running,
+    task_definition,
+    task_run,
+    terminated,
+)
 
 OTHER_UID = "uid-of-the-second-run"
 
@@ -241,6 +253,53 @@ def test_a_definition_is_reported_until_its_generation_was_reviewed() -> None:
     store.definitions.apply(TaskDefinition(reviewed.metadata, reviewed.spec, TaskDefinitionStatus(1)))
 
     assert changed == [Key("shop", "count-words")]
+
+
+BY_MESSAGE = {names.ANNOTATION_REPORTING: names.REPORTING_TERMINATION_MESSAGE}
+
+
+def lagging(store: Store) -> int:
+    view = store.view(KEY)
+    assert view is not None
+    return view.lagging
+
+
+def test_runs_are_counted_whose_status_does_not_show_their_pod_yet(store: Store) -> None:
+    assert lagging(store) == 0
+    store.pods.apply(pod("words-i1", annotations=BY_MESSAGE, version=3))
+    assert lagging(store) == 1
+
+    store.runs.apply(task_run({"phase": "Running", "current": current()}, version=4))
+    assert lagging(store) == 0, "the status shows it"
+
+    status = {"phase": "Running", "current": current(), "lastRecord": "words-i1"}
+    store.pods.apply(pod("words-i1", phase="Succeeded", state=terminated(), annotations=BY_MESSAGE, version=5))
+    store.pods.apply(pod("words-i2", annotations=BY_MESSAGE, version=6))
+    store.runs.apply(task_run(status, version=7))
+    assert lagging(store) == 1, "the status shows the one before"
+
+    store.pods.apply(pod("words-i2", phase="Succeeded", state=terminated(), annotations=BY_MESSAGE, version=8))
+    assert lagging(store) == 0, "it has ended"
+
+
+@pytest.mark.parametrize("gone", ["pod", "run"])
+def test_a_deleted_object_does_not_lag_behind(store: Store, gone: str) -> None:
+    late, run = pod("words-i1", annotations=BY_MESSAGE, version=3), task_run(version=2)
+    store.pods.apply(late)
+    assert lagging(store) == 1
+
+    if gone == "pod":
+        store.pods.remove(late)
+    else:
+        store.runs.remove(run)
+        store.runs.apply(task_run(uid=OTHER_UID, version=9))
+
+    assert lagging(store) == 0
+
+
+def test_a_pod_that_reports_to_the_api_is_never_counted(store: Store) -> None:
+    store.pods.apply(pod("words-i1", version=3))
+    assert lagging(store) == 0
 
 
 def test_there_is_no_view_of_a_missing_run(store: Store) -> None:
