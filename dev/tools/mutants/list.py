@@ -182,7 +182,7 @@ CORE: Final = (
     ),
     Mutant(
         "SlotGivenAwayBeforeTheStatus",
-        "operator/cache/store.py",
+        "operator/cache/seats.py",
         "(status.current is not None or self._has_due_pod(key, run))",
         "status.current is not None",
     ),
@@ -318,7 +318,7 @@ CORE: Final = (
     # --- slots
     Mutant(
         "SlotFreeWithTheStatus",
-        "operator/cache/store.py",
+        "operator/cache/seats.py",
         "if owner is not None and not pod.is_released:\n                found",
         "if False:\n                found",
     ),
@@ -368,8 +368,8 @@ CORE: Final = (
     Mutant(
         "RunNotMarked",
         "operator/cache/store.py",
-        "        self._follow_slots(key)\n        self._mark(key)\n\n    def _record_changed",
-        "        self._follow_slots(key)\n\n    def _record_changed",
+        "        self._seats.follow(key)\n        self._mark(key)\n\n    def _record_changed",
+        "        self._seats.follow(key)\n\n    def _record_changed",
     ),
     # --- the executor
     Mutant(
@@ -604,14 +604,14 @@ OTHERS: Final = (
     Mutant(
         "FreshAnswerFromCache",
         "gateway/access.py",
-        "if known is None or fresh or not known.is_good(self._clock()):",
-        "if known is None or not known.is_good(self._clock()):",
+        "known = None if fresh else self._yes.get(key, YES_SECONDS) or self._no.get(key)",
+        "known = self._yes.get(key, YES_SECONDS) or self._no.get(key)",
     ),
     Mutant(
-        "RefusalsOutliveOutages",
+        "OlderAnswerCounts",
         "gateway/access.py",
-        "return last.error is None and self._is_stale()",
-        "return self._is_stale()",
+        "        other.drop(key)\n",
+        "",
     ),
     Mutant(
         "OldTokensAccepted", "gateway/schema/guarding.py", "        await call.services.access.user(call.caller)\n", ""

@@ -107,6 +107,19 @@ async def test_in_an_outage_the_last_yes_remains_valid_for_a_while(gateway: Gate
         await check(gateway)
 
 
+async def test_a_newer_no_replaces_a_yes(gateway: Gateway) -> None:
+    await check(gateway)
+    gateway.api.rights["alice"] = set()
+    with pytest.raises(NotAuthorizedError):
+        await check(gateway, fresh=True)
+
+    with pytest.raises(NotAuthorizedError):
+        await check(gateway)
+    gateway.api.is_down, gateway.watch.broken_since, gateway.clock.time = True, 0.0, 60
+    with pytest.raises(UnavailableError):
+        await check(gateway)
+
+
 async def test_the_last_no_does_not_become_a_yes_in_an_outage(gateway: Gateway) -> None:
     with pytest.raises(NotAuthorizedError):
         await check(gateway, "bob")

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from podrelay.kube.resources import Key
+from podrelay.operator.objects import TaskRun
 
 
 class RunId(NamedTuple):
@@ -11,6 +12,11 @@ class RunId(NamedTuple):
     namespace: str
     name: str
     uid: str
+
+    @classmethod
+    def of(cls, run: TaskRun) -> "RunId":
+        """Return the identity of a run."""
+        return cls(run.metadata.namespace, run.metadata.name, run.metadata.uid)
 
     @property
     def key(self) -> Key:

@@ -22,9 +22,10 @@ from podrelay.operator.cache.finished_runs import FinishedRuns
 from podrelay.operator.cache.observations import Observations
 from podrelay.operator.cache.refused_runs import RefusedRuns
 from podrelay.operator.cache.run_id import RunId
+from podrelay.operator.cache.seats import Seats
 from podrelay.operator.cache.signals import SignalCache
 from podrelay.operator.cache.slots import Limits, Slots
-from podrelay.operator.objects import HistoryLimit, Record, TaskDefinition, TaskRun, TaskRunStatus
+from podrelay.operator.objects import HistoryLimit, Record, TaskDefinition, TaskRun
 from podrelay.operator.pods import Pod
 from podrelay.operator.view import InputCheck, Parent, Refusal, Settings, Silence, View
 
@@ -95,12 +96,9 @@ class Store:
             settings.max_running_pods_per_namespace,
         )
         self.inboxes = SignalCache(mark_signal, mark, self.run, restored)
+        self._seats = Seats(self.slots, self.run, self.pods, self._is_open)
         self._observations: dict[Key, Observations] = {}
         self._refused: RefusedRuns[Key, Key] = RefusedRuns()
-        self._seated: dict[Key, set[RunId]] = {}
-        """The runs of each name that have a slot, or wait for one; several while pods of a deleted run still exist."""
-        self._lagging: set[Key] = set()
-        """The runs with a pod that reports by message, and that their status does not show yet."""
         self._specs: dict[Key, tuple[str, int]] = {}
         self._runs_of: defaultdict[Key, dict[Key, None]] = defaultdict(dict)
         self._finished: FinishedRuns[Key, Key] = FinishedRuns()
@@ -117,17 +115,16 @@ class Store:
             observed.begin_term()
         self._refused = RefusedRuns()
         self.inboxes.begin_term()
-        self._seated.clear()
-        self.slots.reset()
+        self._seats.begin_term()
         for key in self.runs.all_keys():
             run = self.run(key)
             if run is not None and run.spec.parent is not None:
                 self._children.note(key, Key(key.namespace, run.spec.parent), run)
             if self._is_open(key):
-                self._follow_slots(key)
+                self._seats.follow(key)
             self._mark(key)
         for key in self.pods.all_keys():
-            self._follow_slots(key)
+            self._seats.follow(key)
             self._mark(key)
         for definition in self.definitions.all_keys():
             self._definition_changed(definition)
@@ -170,13 +167,13 @@ class Store:
             parent_missing_since=observed.parent_missing_since,
             children=msgspec.structs.replace(self._children.summary(key), known_since=observed.children_known_since),
             input=observed.input,
-            slot=self.slots.slot(_id_of(run)),
+            slot=self.slots.slot(RunId.of(run)),
             is_surplus=self._finished.newer_than(key) >= _kept_runs(definition),
             retention_days=self._retention_days(key.namespace),
             is_kept_for_its_schedule=run.spec.scheduled is not None and self._is_kept_for_its_schedule(run),
             inbox=self.inboxes.inbox(run, pods, records),
             consumed=frozenset(observed.consumed),
-            lagging=len(self._lagging),
+            lagging=self._seats.lagging,
             settings=self._settings,
         )
 
@@ -322,12 +319,11 @@ class Store:
     def take_slot(self, run: TaskRun, value: str | None) -> None:
         """Request a slot for a run; the next view contains the result."""
         if self._is_open(_own_key(run), run.metadata.uid):
-            self._seat(_own_key(run), _id_of(run))
-            self.slots.want(_id_of(run), _definition_of(run), value, run.metadata.creation_timestamp)
+            self._seats.want(run, value)
 
     def return_slot(self, run: TaskRun) -> None:
         """Give back the slot of a run, or its place in the queue."""
-        self._unseat(_own_key(run), _id_of(run))
+        self._seats.leave(run)
 
     def retention_changed(self, namespace: str | None) -> None:
         """Reconcile the finished runs whose retention their namespace sets; None: in all namespaces.
@@ -349,7 +345,7 @@ class Store:
         if run is not None and (observed := self._observations_of(run)) is not None:
             observed.still_there = None  # something has changed
         self._observe(key)
-        self._follow_slots(key)
+        self._seats.follow(key)
         self._mark(key)
 
     def _record_changed(self, key: Key) -> None:
@@ -368,75 +364,6 @@ class Store:
         working = [record for record in records if record.response is None and record.heartbeat_at]
         if working:
             observed.see_heartbeat(max(working, key=lambda record: (record.iteration, record.try_)), now)
-
-    def _follow_slots(self, key: Key) -> None:
-        """Update the slots from the pods: a pod that may still run holds a slot, regardless of the state of its run.
-
-        This also restores the slots after a restart.
-        """
-        working, run = self._working_pods(key), self.run(key)
-        for run_id, pod in working.items():
-            self._seat(key, run_id)
-            status = self._status_of(run_id)
-            # A user may have removed the label; it is only needed for pods whose run no longer exists.
-            labelled = Key(key.namespace, pod.metadata.labels.get(names.LABEL_DEFINITION, ""))
-            definition = _definition_of(run) if run is not None and run_id == _id_of(run) else labelled
-            self.slots.occupy(run_id, definition, status.concurrency_key if status is not None else None)
-        own = _id_of(run) if run is not None else None
-        self._note_lag(key, run, working.get(own) if own is not None else None)
-        for run_id in self._seated.get(key, set()) - working.keys() - {own}:
-            self._unseat(key, run_id)
-        if run is not None and own is not None and own not in working:
-            self._follow_own_slot(key, run, own)
-
-    def _note_lag(self, key: Key, run: TaskRun | None, pod: Pod | None) -> None:
-        if run is None or pod is None or not pod.reports_by_message or object_rules.is_named(run.status, pod):
-            self._lagging.discard(key)
-        else:
-            self._lagging.add(key)
-
-    def _follow_own_slot(self, key: Key, run: TaskRun, own: RunId) -> None:
-        """Update the slot of a run without a running pod from its status."""
-        status, definition = run.status, _definition_of(run)
-        is_open = self._is_open(key, own.uid)
-        if is_open and status.phase not in FINISHED and (status.current is not None or self._has_due_pod(key, run)):
-            self._seat(key, own)
-            self.slots.occupy(own, definition, status.concurrency_key)
-        elif not is_open or self.slots.has_used_slot(own) or run.metadata.deletion_timestamp is not None:
-            self._unseat(key, own)
-        elif status.reason == object_rules.QUEUED:
-            self._seat(key, own)
-            self.slots.want(own, definition, status.concurrency_key, run.metadata.creation_timestamp)
-
-    def _has_due_pod(self, key: Key, run: TaskRun) -> bool:
-        """Return whether the due pod exists, although the status does not name it yet; it may have ended already."""
-        due = object_rules.due_pod_name(run)
-        named = (pod.metadata.owner_run() for pod in self.pods.of(key) if pod.metadata.name == due)
-        return any(owner is not None and owner.uid == run.metadata.uid for owner in named)
-
-    def _working_pods(self, key: Key) -> dict[RunId, Pod]:
-        """Return a pod whose container may be running, for each run of this name that has one."""
-        found: dict[RunId, Pod] = {}
-        for pod in self.pods.of(key):
-            owner = pod.metadata.owner_run()
-            if owner is not None and not pod.is_released:
-                found[RunId(key.namespace, owner.name, owner.uid)] = pod
-        return found
-
-    def _status_of(self, run_id: RunId) -> TaskRunStatus | None:
-        run = self.run(run_id.key)
-        return run.status if run is not None and run.metadata.uid == run_id.uid else None
-
-    def _seat(self, key: Key, run_id: RunId) -> None:
-        self._seated.setdefault(key, set()).add(run_id)
-
-    def _unseat(self, key: Key, run_id: RunId) -> None:
-        seated = self._seated.get(key)
-        if seated is not None:
-            seated.discard(run_id)
-            if not seated:
-                del self._seated[key]
-        self.slots.leave(run_id)
 
     def _pod_removed(self, key: Key, pod: Pod, is_last_state: bool) -> None:
         run = self.run(key)
@@ -465,7 +392,7 @@ class Store:
         elif observed is not None and run is not None and not object_rules.is_new(run.status):
             observed.input = None  # the status already reflects it
         self._observe(key)
-        self._follow_slots(key)
+        self._seats.follow(key)
         if run is not None and run.status.phase in FINISHED:
             self._has_finished(key, run)
         if run is not None:
@@ -584,10 +511,6 @@ def _kept_runs(definition: TaskDefinition | None) -> int:
 
 
 _NOTHING_OBSERVED: Final = Observations("")
-
-
-def _id_of(run: TaskRun) -> RunId:
-    return RunId(run.metadata.namespace, run.metadata.name, run.metadata.uid)
 
 
 def _definition_of(run: TaskRun) -> Key:
