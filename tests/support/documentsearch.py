@@ -11,10 +11,12 @@ import json
 import pickle
 import random
 import re
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 from graphql import get_introspection_query
@@ -25,6 +27,7 @@ PROMISED: Final = 0.05
 """Seconds for which one request may block the event loop."""
 MAX_BODY: Final = 1024 * 1024
 _WORST: Final = 20
+_CONFIRMATIONS: Final = 4
 _TOKEN: Final = re.compile(r"[A-Za-z_0-9]+|\s+|.", re.DOTALL)
 _TASK: Final = """id name definitionId taskStatus createdOn savedOn startedOn finishedOn iterations reason message
     parentId executionName podName namespace suspended attempts disruptions createdBy { id displayName type }
@@ -404,8 +407,14 @@ def search(gateway: HeldLoop, seed: int, is_over: Callable[[int], bool]) -> Iter
         if len(sent) > MAX_BODY:
             continue
         answer = gateway.post(sent)
-        worst = sorted([*worst, (answer.held, kept)], reverse=True)[:_WORST]
-        yield Found(sent, answer.held, answer.status)
+        held = answer.held if answer.held <= PROMISED else _confirmed(gateway, sent, answer.held)
+        worst = sorted([*worst, (held, kept)], reverse=True)[:_WORST]
+        yield Found(sent, held, answer.status)
+
+
+def _confirmed(gateway: HeldLoop, sent: bytes, held: float) -> float:
+    """Send a request again, and return the median: on a virtual machine, CPU time includes that of its neighbours."""
+    return statistics.median([held, *(gateway.post(sent).held for _ in range(_CONFIRMATIONS))])
 
 
 def main() -> int:
@@ -414,6 +423,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--save", type=Path, help="folder for the bodies of the slowest requests")
     arguments = parser.parse_args()
     until = time.monotonic() + arguments.seconds
     number = itertools.count()
@@ -425,8 +435,11 @@ def main() -> int:
             key=lambda one: (one.held, next(number)),
         )
     print(f"{next(number)} requests, seed {arguments.seed}; the slowest ones blocked the event loop for")
-    for one in found:
+    for place, one in enumerate(found, 1):
         print(one)
+        if arguments.save is not None:
+            arguments.save.mkdir(parents=True, exist_ok=True)
+            (arguments.save / f"{arguments.seed}-{place}.json").write_bytes(one.sent)
     return int(found[0].held > PROMISED)
 
 

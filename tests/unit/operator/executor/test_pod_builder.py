@@ -98,11 +98,11 @@ def test_a_complete_pod_is_built_from_template_run_and_target() -> None:
                         {"name": "PODRELAY_IMAGE", "value": "words:1"},
                         {"name": "PODRELAY_ITERATION_TIMEOUT_SECONDS", "value": "300"},
                         {"name": "PODRELAY_GRACE_PERIOD_SECONDS", "value": "20"},
+                        {"name": "PODRELAY_FINAL_ATTEMPT", "value": "false"},
+                        {"name": "PODRELAY_PROTOCOL", "value": str(protocol.VERSION)},
                         {"name": "PODRELAY_STATE", "value": "words-i1"},
                         {"name": "PODRELAY_CHECKPOINT", "value": "words-i2"},
-                        {"name": "PODRELAY_FINAL_ATTEMPT", "value": "false"},
                         {"name": "PODRELAY_RECORD_LOGS", "value": "true"},
-                        {"name": "PODRELAY_PROTOCOL", "value": str(protocol.VERSION)},
                         {"name": "PODRELAY_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
                         {"name": "PODRELAY_NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
                     ],
@@ -308,6 +308,7 @@ def test_a_pod_that_reports_by_message_waits_for_its_claim_and_has_no_token() ->
     assert pod["metadata"]["annotations"]["podrelay.dev/reporting"] == "TerminationMessage"
     assert container_of(pod)["terminationMessagePolicy"] == "File"
     assert env_of(pod)["PODRELAY_INPUT"] == '{"url":"a"}'
+    assert not env_of(pod).keys() & {"PODRELAY_STATE", "PODRELAY_CHECKPOINT", "PODRELAY_RECORD_LOGS"}
 
 
 def test_the_gates_of_a_template_are_kept_and_its_message_policy_is_replaced() -> None:
