@@ -1,27 +1,26 @@
-import { lazy, type ReactNode, Suspense, useEffect, useState } from 'react';
+import { type ReactNode, useEffect, useState } from 'react';
 import { begin, resume } from './api/http';
 import { isExpired, session } from './api/session';
 import { useStore } from './api/store';
 import { ErrorBoundary } from './components/ErrorBoundary';
 import { Empty, Notice } from './components/Notice';
+import { DefinitionPage } from './definitions/DefinitionPage';
+import { DefinitionsPage } from './definitions/DefinitionsPage';
+import { InboxPage } from './inbox/InboxPage';
+import { OverviewPage } from './overview/OverviewPage';
+import { QueuePage } from './queue/QueuePage';
 import { Link, useAddress } from './routing/location';
 import { namespacePath, segments } from './routing/paths';
 import { RunPage } from './run/RunPage';
 import { RunsPage } from './runs/RunsPage';
+import { SchedulePage } from './schedules/SchedulePage';
+import { SchedulesPage } from './schedules/SchedulesPage';
+import { SettingsPage } from './settings/SettingsPage';
 import { fallbackNamespace, remember } from './shell/namespace';
 import { RightsProvider } from './shell/rights';
 import { Shell } from './shell/Shell';
 import { SessionEnded, SignInAgain, SignInPage } from './shell/SignIn';
-
-const OverviewPage = lazy(() => import('./overview/OverviewPage'));
-const DefinitionsPage = lazy(() => import('./definitions/DefinitionsPage'));
-const DefinitionPage = lazy(() => import('./definitions/DefinitionPage'));
-const TriggerPage = lazy(() => import('./trigger/TriggerPage'));
-const SchedulesPage = lazy(() => import('./schedules/SchedulesPage'));
-const SchedulePage = lazy(() => import('./schedules/SchedulePage'));
-const InboxPage = lazy(() => import('./inbox/InboxPage'));
-const QueuePage = lazy(() => import('./queue/QueuePage'));
-const SettingsPage = lazy(() => import('./settings/SettingsPage'));
+import { TriggerPage } from './trigger/TriggerPage';
 
 export type View = 'overview' | 'runs' | 'definitions' | 'schedules' | 'inbox' | 'queue' | 'settings' | 'missing';
 
@@ -95,9 +94,7 @@ function Views({ onSignIn }: { onSignIn: () => void }) {
   return (
     <RightsProvider namespace={namespace}>
       <Shell view={view} namespace={namespace} onSignIn={onSignIn}>
-        <ErrorBoundary key={address.path}>
-          <Suspense fallback={null}>{page}</Suspense>
-        </ErrorBoundary>
+        <ErrorBoundary key={address.path}>{page}</ErrorBoundary>
       </Shell>
     </RightsProvider>
   );

@@ -15,11 +15,16 @@ export interface Query<Data> {
 
 interface Kept<Data> {
   key: string;
+  number: number;
   data?: Data;
   problem?: Problem;
 }
 
 const QUIET_MS = 5_000;
+
+function newer<Data>(before: Kept<Data>, after: Kept<Data>): Kept<Data> {
+  return after.number > before.number ? after : before;
+}
 
 /**
  * Reads something while the component is shown, and again after each new connection.
@@ -38,36 +43,45 @@ export function useQuery<Data, Variables>(
   const key = variables === null ? null : `${namespace} ${JSON.stringify(variables)}`;
   const epoch = useStore(connections);
   const user = useStore(session);
-  const [kept, setKept] = useState<Kept<Data>>({ key: '' });
+  const [kept, setKept] = useState<Kept<Data>>({ key: '', number: 0 });
   const [loading, setLoading] = useState('');
   const [round, setRound] = useState(0);
   const latest = useRef(variables);
   latest.current = variables;
+  const aborted = useRef(new AbortController());
+  const sent = useRef(0);
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: an answer for anything else is not wanted any more.
+  useEffect(() => {
+    aborted.current = new AbortController();
+    return () => aborted.current.abort();
+  }, [document, key, namespace, user]);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: round, epoch and version ask for the same data again.
   useEffect(() => {
     const asked = latest.current;
     if (key === null || asked === null || (user.kind !== 'token' && user.kind !== 'none')) return;
-    const controller = new AbortController();
+    // What is being read already is shown until it is read again: the first connection comes a moment after the page.
+    const { signal } = aborted.current;
+    const number = ++sent.current;
     let retry: ReturnType<typeof setTimeout> | undefined;
     setLoading(key);
-    send(document, asked, namespace, controller.signal)
+    send(document, asked, namespace, signal)
       .then(
-        (data) => setKept({ key, data }),
+        (data) => setKept((before) => newer(before, { key, number, data })),
         (thrown) => {
-          if (controller.signal.aborted) return;
+          if (signal.aborted) return;
           const problem = problemOfThrown(thrown);
-          setKept((before) => (before.key === key ? { ...before, problem } : { key, problem }));
-          if (problem.kind === 'unreachable') retry = setTimeout(() => setRound((number) => number + 1), QUIET_MS);
+          setKept((before) => newer(before, { ...(before.key === key ? before : {}), key, number, problem }));
+          if (problem.kind === 'unreachable' && number === sent.current) {
+            retry = setTimeout(() => setRound((count) => count + 1), QUIET_MS);
+          }
         },
       )
       .finally(() => {
-        if (!controller.signal.aborted) setLoading('');
+        if (!signal.aborted && number === sent.current) setLoading('');
       });
-    return () => {
-      controller.abort();
-      clearTimeout(retry);
-    };
+    return () => clearTimeout(retry);
   }, [document, key, namespace, user, epoch, round, version]);
 
   const refetch = useCallback(() => setRound((number) => number + 1), []);

@@ -21,7 +21,7 @@ import { percent } from './percent';
 import { SignalTypes } from './SignalTypes';
 
 /** One definition: what it takes, its limits, how its runs do. */
-export default function DefinitionPage({ namespace, id }: { namespace: string; id: string }) {
+export function DefinitionPage({ namespace, id }: { namespace: string; id: string }) {
   const version = useChanges(namespace, { definitionId: id });
   const query = useQuery(GetDefinition, { id }, namespace, version);
   const answer = query.data?.backgroundTasks?.getDefinition;

@@ -15,7 +15,7 @@ import { ListDefinitions, type ListedDefinition } from './documents';
 import { percent } from './percent';
 
 /** The kinds of runs that can be started. */
-export default function DefinitionsPage({ namespace }: { namespace: string }) {
+export function DefinitionsPage({ namespace }: { namespace: string }) {
   const version = useChanges(namespace);
   const query = useQuery(ListDefinitions, {}, namespace, version);
   const answer = query.data?.backgroundTasks?.listDefinitions;

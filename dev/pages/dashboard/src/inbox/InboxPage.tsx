@@ -17,7 +17,7 @@ import { useWaitingChanges } from './use-waiting';
 import { type Asked, WaitSignals } from './WaitSignals';
 
 /** The runs that wait for a signal or an approval that the user may send, or all that wait. */
-export default function InboxPage({ namespace }: { namespace: string }) {
+export function InboxPage({ namespace }: { namespace: string }) {
   const address = useAddress();
   const isAll = address.search.get('show') === 'all';
   const after = address.search.get('after');

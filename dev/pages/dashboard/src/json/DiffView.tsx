@@ -15,7 +15,7 @@ interface Line {
 }
 
 /** The difference of two values, line by line. What is equal is folded. */
-export default function DiffView({ before, after }: { before: Json; after: Json }) {
+export function DiffView({ before, after }: { before: Json; after: Json }) {
   const [most, setMost] = useState(MOST_LINES);
   const lines = useMemo(() => linesOf(before, after), [before, after]);
   if (lines === undefined) return <p className="help">They differ too much to be compared line by line.</p>;

@@ -26,7 +26,7 @@ interface Props {
 }
 
 /** The logs and the output of all pods of a run, as one stream. */
-export default function LogsTab({ namespace, name, isDeleted }: Props) {
+export function LogsTab({ namespace, name, isDeleted }: Props) {
   const { lines, version, hasEnded, problem } = useLogs(namespace, name, isDeleted);
   const address = useAddress();
   const filter = useMemo((): LineFilter => fromSearch(address.search), [address]);

@@ -25,7 +25,7 @@ const INTERVALS: Record<string, number> = { '1h': 120, '24h': 3600, '7d': 4 * 36
 const NARROW_INTERVALS: Record<string, number> = { '1h': 360, '24h': 3 * 3600, '7d': 86400, '30d': 3 * 86400 };
 
 /** What has happened in a namespace. Every number leads to the runs behind it. */
-export default function OverviewPage({ namespace }: { namespace: string }) {
+export function OverviewPage({ namespace }: { namespace: string }) {
   const address = useAddress();
   const asked = address.search.get('range') ?? USUAL;
   const range = Object.hasOwn(RANGES, asked) ? asked : USUAL;

@@ -16,7 +16,7 @@ import { GetQueue } from './documents';
 const MOST = 100;
 
 /** Who has the slots, and who waits for one, in which order. */
-export default function QueuePage({ namespace }: { namespace: string }) {
+export function QueuePage({ namespace }: { namespace: string }) {
   const address = useAddress();
   const version = useChanges(namespace);
   const query = useQuery(ListDefinitions, {}, namespace, version);

@@ -1,7 +1,7 @@
-import { lazy, Suspense } from 'react';
 import { useQuery } from '../api/use-query';
 import { Facts } from '../components/Facts';
 import { plain } from '../components/text';
+import { DiffView } from '../json/DiffView';
 import { JsonView } from '../json/JsonView';
 import type { Json } from '../json/json';
 import { Ansi } from '../logs/Ansi';
@@ -11,7 +11,6 @@ import { Elapsed, Time } from '../time/Time';
 import { answerLook, causeOf, lastLines } from './attempts';
 import { type Attempt, GetAttemptData, type RunDetail } from './documents';
 
-const DiffView = lazy(() => import('../json/DiffView'));
 const LINES = 40;
 
 /** Everything about one attempt: what it began with, what it did, and how it ended. */
@@ -81,9 +80,7 @@ export function AttemptPanel({
               What changed in the input since iteration {before.iteration}
               {before.iteration === attempt.iteration ? `, attempt ${before.attempt}` : ''}
             </h3>
-            <Suspense fallback={null}>
-              <DiffView before={before.input} after={details.input} />
-            </Suspense>
+            <DiffView before={before.input} after={details.input} />
           </div>
         ) : null}
       </div>

@@ -2,14 +2,14 @@ import { type FormEvent, useState } from 'react';
 import { useQuery } from '../api/use-query';
 import { Button } from '../components/Button';
 import { ProblemNotice } from '../components/Notice';
-import DiffView from '../json/DiffView';
+import { DiffView } from '../json/DiffView';
 import { JsonView } from '../json/JsonView';
 import { navigate, useAddress, withSearch } from '../routing/location';
 import { nameOf } from '../routing/paths';
 import { GetPayloads, type RunDetail } from './documents';
 
 /** Input and output of a run, and how they differ from those of another run. */
-export default function DataTab({ run }: { run: RunDetail }) {
+export function DataTab({ run }: { run: RunDetail }) {
   const name = nameOf(run.id);
   const address = useAddress();
   const other = address.search.get('with') ?? run.rerunOf?.split('/').at(-1) ?? '';

@@ -1,4 +1,3 @@
-import { lazy, Suspense } from 'react';
 import { useQuery } from '../api/use-query';
 import { Copy } from '../components/Copy';
 import { DetailPage, UnreadPage } from '../components/DetailPage';
@@ -8,11 +7,13 @@ import { Progress } from '../components/Progress';
 import { Status } from '../components/Status';
 import { Tabs } from '../components/Tabs';
 import { plain } from '../components/text';
+import { LogsTab } from '../logs/LogsTab';
 import { Link, useAddress } from '../routing/location';
 import { definitionPath, nameOf, namespacePath, runPath, schedulePath } from '../routing/paths';
 import { shortUser } from '../runs/RunTable';
 import { Elapsed, Time } from '../time/Time';
 import { ChildrenTab } from './ChildrenTab';
+import { DataTab } from './DataTab';
 import { GetHistory, type RunDetail } from './documents';
 import { EventsTab } from './EventsTab';
 import { FailureCard } from './FailureCard';
@@ -24,8 +25,6 @@ import { useThrottled } from './use-throttled';
 import { WaitPanel } from './WaitPanel';
 import { Why } from './Why';
 
-const LogsTab = lazy(() => import('../logs/LogsTab'));
-const DataTab = lazy(() => import('./DataTab'));
 const HISTORY = 100;
 
 /** One run: what happens, why, and what can be done. */
@@ -80,26 +79,24 @@ export function RunPage({ namespace, name }: { namespace: string; name: string }
           { id: 'yaml', title: 'Manifest' },
         ]}
       >
-        <Suspense fallback={null}>
-          {tab === 'logs' ? (
-            <LogsTab key={run.uid} namespace={namespace} name={name} isDeleted={isDeleted} />
-          ) : tab === 'data' ? (
-            <DataTab run={run} />
-          ) : tab === 'children' ? (
-            <ChildrenTab run={run} />
-          ) : tab === 'events' ? (
-            <EventsTab run={run} />
-          ) : tab === 'yaml' ? (
-            <ManifestTab run={run} />
-          ) : (
-            <TimelineTab
-              run={run}
-              history={attempts}
-              childRuns={answered?.children.data ?? []}
-              problem={history.problem}
-            />
-          )}
-        </Suspense>
+        {tab === 'logs' ? (
+          <LogsTab key={run.uid} namespace={namespace} name={name} isDeleted={isDeleted} />
+        ) : tab === 'data' ? (
+          <DataTab run={run} />
+        ) : tab === 'children' ? (
+          <ChildrenTab run={run} />
+        ) : tab === 'events' ? (
+          <EventsTab run={run} />
+        ) : tab === 'yaml' ? (
+          <ManifestTab run={run} />
+        ) : (
+          <TimelineTab
+            run={run}
+            history={attempts}
+            childRuns={answered?.children.data ?? []}
+            problem={history.problem}
+          />
+        )}
       </Tabs>
     </DetailPage>
   );

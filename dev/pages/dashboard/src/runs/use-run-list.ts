@@ -53,10 +53,21 @@ export function useRunList(filters: Filters, namespace: string, isAtTop: () => b
   const key = JSON.stringify([namespace, { ...filters, columns: [] }]);
   const shownKey = useRef('');
 
+  const aborted = useRef(new AbortController());
+  const reads = useRef({ sent: 0, shown: 0 });
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: an answer for another list is not wanted any more.
+  useEffect(() => {
+    aborted.current = new AbortController();
+    return () => aborted.current.abort();
+  }, [key, namespace, user]);
+
   // biome-ignore lint/correctness/useExhaustiveDependencies: epoch, round and user ask for the same list again.
   useEffect(() => {
     if (user.kind !== 'token' && user.kind !== 'none') return;
-    const controller = new AbortController();
+    // The page is read again once changes arrive, which is a moment after it was opened: its first rows do not wait.
+    const { signal } = aborted.current;
+    const number = ++reads.current.sent;
     let retry: ReturnType<typeof setTimeout> | undefined;
     const isOther = shownKey.current !== key;
     shownKey.current = key;
@@ -66,26 +77,25 @@ export function useRunList(filters: Filters, namespace: string, isAtTop: () => b
     }
     const wanted = isOther ? FIRST_PAGE : Math.min(Math.max(latest.current.list.rows.length, FIRST_PAGE), MOST_AGAIN);
     setIsLoading(true);
-    load(latest.current.filters, namespace, wanted, controller.signal)
+    load(latest.current.filters, namespace, wanted, signal)
       .then(
         (loaded) => {
+          if (signal.aborted || number < reads.current.shown) return;
+          reads.current.shown = number;
           dispatch({ type: 'page', ...loaded, isFirst: true });
           setProblem(undefined);
         },
         (thrown) => {
-          if (controller.signal.aborted) return;
+          if (signal.aborted || number < reads.current.sent) return;
           const found = problemOfThrown(thrown);
           setProblem(found);
-          if (found.kind === 'unreachable') retry = setTimeout(() => setRound((number) => number + 1), RETRY_MS);
+          if (found.kind === 'unreachable') retry = setTimeout(() => setRound((count) => count + 1), RETRY_MS);
         },
       )
       .finally(() => {
-        if (!controller.signal.aborted) setIsLoading(false);
+        if (!signal.aborted && number === reads.current.sent) setIsLoading(false);
       });
-    return () => {
-      controller.abort();
-      clearTimeout(retry);
-    };
+    return () => clearTimeout(retry);
   }, [key, namespace, epoch, round, user]);
 
   const queue = useRef<Update[]>([]);

@@ -22,7 +22,7 @@ import { skippedReasons, skippedTotal } from './skipped';
 import { useSchedule } from './use-schedules';
 
 /** One schedule: when it starts runs, how they did, and what was skipped and why. */
-export default function SchedulePage({ namespace, name }: { namespace: string; name: string }) {
+export function SchedulePage({ namespace, name }: { namespace: string; name: string }) {
   const { schedule, isDeleted, isMissing, problem, refetch } = useSchedule(namespace, name);
   const all = namespacePath('/schedules', namespace);
   if (!schedule) {

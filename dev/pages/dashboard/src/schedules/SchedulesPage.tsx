@@ -18,7 +18,7 @@ import { skippedTotal } from './skipped';
 import { useScheduleChanges } from './use-schedules';
 
 /** When runs start by themselves. */
-export default function SchedulesPage({ namespace }: { namespace: string }) {
+export function SchedulesPage({ namespace }: { namespace: string }) {
   const version = useScheduleChanges(namespace);
   const query = useQuery(ListSchedules, { definition: null }, namespace, version);
   const answer = query.data?.backgroundTasks?.listSchedules;

@@ -27,7 +27,7 @@ const UpdateSettings = graphql(`
 `);
 
 /** The settings of a namespace. */
-export default function SettingsPage({ namespace }: { namespace: string }) {
+export function SettingsPage({ namespace }: { namespace: string }) {
   const query = useQuery(GetSettings, namespace === ALL_NAMESPACES ? null : {}, namespace);
   const answer = query.data?.backgroundTasks?.getSettings;
   const [days, setDays] = useState('');

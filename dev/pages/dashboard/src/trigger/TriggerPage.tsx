@@ -22,15 +22,7 @@ import { useJsonForm } from './use-json-form';
 const TYPING_MS = 350;
 
 /** Starts a run of a definition, with a form or with JSON; filled from an earlier run if `from` names one. */
-export default function TriggerPage({
-  namespace,
-  id,
-  from,
-}: {
-  namespace: string;
-  id: string;
-  from: string | undefined;
-}) {
+export function TriggerPage({ namespace, id, from }: { namespace: string; id: string; from: string | undefined }) {
   const query = useQuery(GetInputSchema, { id }, namespace);
   const earlier = useQuery(GetPayloads, from ? { id: from } : null, namespace);
   const answer = query.data?.backgroundTasks?.getDefinition;
