@@ -45,7 +45,7 @@ class Settings(msgspec.Struct, frozen=True):
     status_delay: timedelta = timedelta(seconds=3)
     """How long the status of a run by termination message may lag behind its pods while nothing goes wrong, so that the
     status of a short run is written once."""
-    lagging_statuses_per_second: int = 20
+    lagging_statuses_per_second: int = 10
     """If many runs start at once, the delay grows, so that at most this many statuses a second are written only to show
     that a pod is working."""
     longest_status_delay: timedelta = timedelta(seconds=30)
@@ -269,7 +269,7 @@ class View(msgspec.Struct, frozen=True):
     consumed: frozenset[str] = frozenset()
     """Names of records whose signals are marked as consumed in the API server."""
     lagging: int = 0
-    """How many runs have a pod that reports by message, and that their status does not show yet."""
+    """How many runs have a pod that reports by message, and whose start or end their status does not show yet."""
     settings: Settings = Settings()
 
     def owns(self, obj: Pod | Record) -> bool:

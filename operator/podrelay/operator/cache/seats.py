@@ -41,11 +41,11 @@ class Seats:
         self._taken: dict[Key, set[RunId]] = {}
         """The runs of each name that have a slot, or wait for one; several while pods of a deleted run still exist."""
         self._lagging: set[Key] = set()
-        """The runs with a pod that reports by message, and that their status does not show yet."""
+        """The runs with a pod that reports by message, and whose start or end their status does not show yet."""
 
     @property
     def lagging(self) -> int:
-        """How many runs have a pod that reports by message, and that their status does not show yet."""
+        """How many runs have a pod that reports by message, and whose start or end their status does not show yet."""
         return len(self._lagging)
 
     def begin_term(self) -> None:
@@ -73,7 +73,7 @@ class Seats:
             definition = _definition_of(run) if run is not None and run_id == RunId.of(run) else labelled
             self._occupy(key, run_id, definition, status.concurrency_key if status is not None else None)
         own = RunId.of(run) if run is not None else None
-        self._note_lag(key, run, working.get(own) if own is not None else None)
+        (self._lagging.add if run is not None and self._lags(key, run) else self._lagging.discard)(key)
         for run_id in self._taken.get(key, set()) - working.keys() - {own}:
             self._leave(key, run_id)
         if run is not None and own is not None and own not in working:
@@ -90,11 +90,18 @@ class Seats:
         elif status.reason == object_rules.QUEUED:
             self.want(run, status.concurrency_key)
 
-    def _note_lag(self, key: Key, run: TaskRun | None, pod: Pod | None) -> None:
-        if run is None or pod is None or not pod.reports_by_message or object_rules.is_named(run.status, pod):
-            self._lagging.discard(key)
-        else:
-            self._lagging.add(key)
+    def _lags(self, key: Key, run: TaskRun) -> bool:
+        """Return whether a run has a pod that reports by message, and whose start or end its status does not show."""
+        if run.status.phase in FINISHED:
+            return False
+        shown = names.iteration_of(run.status.last_record or "")
+        return any(
+            pod.reports_by_message
+            and names.iteration_of(pod.metadata.name) > shown
+            and (pod.is_released or not object_rules.is_named(run.status, pod))
+            for pod in self._pods.of(key)
+            if (owner := pod.metadata.owner_run()) is not None and owner.uid == run.metadata.uid
+        )
 
     def _has_due_pod(self, key: Key, run: TaskRun) -> bool:
         """Return whether the due pod exists, although the status does not name it yet; it may have ended already."""

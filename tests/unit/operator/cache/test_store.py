@@ -278,8 +278,14 @@ def test_runs_are_counted_whose_status_does_not_show_their_pod_yet(store: Store)
     store.runs.apply(task_run(status, version=7))
     assert lagging(store) == 1, "the status shows the one before"
 
-    store.pods.apply(pod("words-i2", phase="Succeeded", state=terminated(), annotations=BY_MESSAGE, version=8))
-    assert lagging(store) == 0, "it has ended"
+    store.runs.apply(task_run(status | {"current": current("words-i2", 2)}, version=8))
+    assert lagging(store) == 0
+
+    store.pods.apply(pod("words-i2", phase="Succeeded", state=terminated(), annotations=BY_MESSAGE, version=9))
+    assert lagging(store) == 1, "the status does not show its end"
+
+    store.runs.apply(task_run({"phase": "Succeeded", "current": current("words-i2", 2)}, version=10))
+    assert lagging(store) == 0
 
 
 @pytest.mark.parametrize("gone", ["pod", "run"])
