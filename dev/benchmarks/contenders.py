@@ -1,6 +1,6 @@
-"""The contenders that run a load: bare pods, least writes, Jobs, Podrelay. All create the same pods, and keep them.
+"""The contenders that run a load: bare pods, least writes, the same with Podrelay's pods, Jobs, Podrelay.
 
-Each one runs a run from its start to its end; the load decides when each run starts.
+All of them keep their pods. Each one runs a run from its start to its end; the load decides when each run starts.
 """
 
 import asyncio
@@ -20,6 +20,9 @@ from dev.benchmarks.polling import until
 from podrelay.api import names
 from podrelay.kube.reflector import Reflector
 from podrelay.kube.resources import PODS, TASK_DEFINITIONS, TASK_RUNS, Resource
+from podrelay.operator.executor import pod_builder
+from podrelay.operator.objects import TaskDefinition, TaskRun
+from podrelay.operator.plan import Target
 
 LABEL_ITERATIONS: Final = "bench.podrelay.dev/iterations"
 DEFINITION: Final = "bench"
@@ -96,11 +99,10 @@ class LeastWrites:
 
     async def run(self, arena: Arena, load: Load, name: str) -> None:
         """Create the TaskRun and its pods, one after the other, and write the status after each."""
-        version = _version(await arena.create(TASK_RUNS, task_run(name)))
+        created = await arena.create(TASK_RUNS, task_run(name))
+        run, version = msgspec.json.decode(created, type=TaskRun), _version(created)
         for iteration in range(1, load.iterations + 1):
-            labels = _labels(name, iteration) | {names.LABEL_RUN: name}
-            metadata = {"name": f"{name}-i{iteration}", "labels": labels, "finalizers": [names.ANSWER_FINALIZER]}
-            await arena.create(PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _pod_spec()})
+            await arena.create(PODS, self._pod(run, iteration))
             await arena.observer.ended(name, iteration)
             written = {
                 "apiVersion": names.API_VERSION,
@@ -109,6 +111,34 @@ class LeastWrites:
                 "status": _status(name, iteration, load.iterations),
             }
             version = _version(await arena.replace(TASK_RUNS, name, written, subresource="status"))
+
+    def _pod(self, run: TaskRun, iteration: int) -> dict[str, Any]:
+        name = run.metadata.name
+        labels = _labels(name, iteration) | {names.LABEL_RUN: name}
+        metadata = {"name": f"{name}-i{iteration}", "labels": labels, "finalizers": [names.ANSWER_FINALIZER]}
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _pod_spec()}
+
+
+class SamePods(LeastWrites):
+    """The same writes, with the pods that the operator creates: their variables cost the API server the most."""
+
+    name = "same pods"
+
+    def __init__(self) -> None:
+        self._definition: TaskDefinition | None = None
+
+    async def prepare(self, arena: Arena, load: Load) -> None:
+        """Create the definition."""
+        created = await arena.create(TASK_DEFINITIONS, definition(load.iterations))
+        self._definition = msgspec.json.decode(created, type=TaskDefinition)
+
+    def _pod(self, run: TaskRun, iteration: int) -> dict[str, Any]:
+        assert self._definition is not None  # noqa: S101 - `prepare` was called
+        name = run.metadata.name
+        target = Target(iteration, 1, f"{name}-i{iteration}", None, None, is_final_attempt=False)
+        pod = pod_builder.build(run, self._definition, target, {"n": iteration})
+        pod_builder.let_start_unclaimed(pod)
+        return pod
 
 
 def _status(run: str, iteration: int, iterations: int) -> dict[str, Any]:

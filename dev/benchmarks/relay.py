@@ -8,7 +8,7 @@ from pathlib import Path
 from dev.benchmarks import processes, rounds
 from dev.benchmarks.arena import Arena, arena
 from dev.benchmarks.audit import AuditLog
-from dev.benchmarks.contenders import BENCH, Contender, Floor, Jobs, LeastWrites, Relay
+from dev.benchmarks.contenders import BENCH, Contender, Floor, Jobs, LeastWrites, Relay, SamePods
 from dev.benchmarks.loads import Load
 from dev.benchmarks.nodes import kwok
 from dev.benchmarks.operators import operator
@@ -64,13 +64,13 @@ async def measure(
 async def _arenas(client: Client) -> AsyncIterator[list[tuple[Contender, Arena]]]:
     """Create the namespaces of all contenders at the start, so that the conditions are the same for each of them."""
     async with AsyncExitStack() as stack:
-        floor, least, jobs, relay = [
-            await stack.enter_async_context(arena(client, name)) for name in ("pods", "least", "jobs", "runs")
+        floor, least, same, jobs, relay = [
+            await stack.enter_async_context(arena(client, name)) for name in ("pods", "least", "same", "jobs", "runs")
         ]
         ours, theirs = Relay(), Jobs()
         await stack.enter_async_context(ours.watching(relay))
         await stack.enter_async_context(theirs.watching(jobs))
-        yield [(Floor(), floor), (LeastWrites(), least), (theirs, jobs), (ours, relay)]
+        yield [(Floor(), floor), (LeastWrites(), least), (SamePods(), same), (theirs, jobs), (ours, relay)]
 
 
 def _turn(arenas: list[tuple[Contender, Arena]], number: int) -> list[tuple[Contender, Arena]]:

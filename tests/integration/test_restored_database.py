@@ -76,7 +76,8 @@ def test_operators_and_gateways_restart_after_a_restore(database: RestorableClus
         eventually("the gateway sees it", lambda: seen_by(gateway, kubectl.namespace) == {"old": "Suspended"}, 60)
         assert kubectl.patch(TASK_RUNS, "old", {"spec": {"suspend": False}})
         eventually("it has its pod", lambda: kubectl("get", "pod", "old-i1"), 60)
-        assert kubectl.create(task_run("later"))
+        # The API server itself may not have found the definitions of its policies yet.
+        eventually("it is accepted", lambda: kubectl.create(task_run("later")), 60)
         eventually("it has its pod", lambda: kubectl("get", "pod", "later-i1"), 60)
         eventually("the gateway sees it", lambda: "later" in seen_by(gateway, kubectl.namespace))
 

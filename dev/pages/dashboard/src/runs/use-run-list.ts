@@ -128,8 +128,10 @@ export function useRunList(filters: Filters, namespace: string, isAtTop: () => b
     onProblem: setProblem,
   });
 
+  const wantsMore = useRef(false);
   const loadMore = useCallback(() => {
     const { list: current, filters: asked, isLoading: isBusy } = latest.current;
+    wantsMore.current = isBusy;
     if (isBusy || !current.hasMore || current.cursor === null) return;
     const askedKey = shownKey.current;
     setIsLoading(true);
@@ -143,6 +145,11 @@ export function useRunList(filters: Filters, namespace: string, isAtTop: () => b
       )
       .finally(() => setIsLoading(false));
   }, [namespace]);
+
+  // The end of the list may have been reached while it was read again, after which nothing else would ask for more.
+  useEffect(() => {
+    if (!isLoading && wantsMore.current) loadMore();
+  }, [isLoading, loadMore]);
 
   const showWaiting = useCallback(() => dispatch({ type: 'show', sort: latest.current.filters.sort }), []);
   const reload = useCallback(() => setRound((number) => number + 1), []);
