@@ -168,10 +168,13 @@ def test_a_pod_that_is_deleted_before_its_turn_is_replaced(lingering: Lingering)
     lingering.define("deleted")
     relay.run("deleted", "deleted")
     lingering.pod("deleted-i2")
+    its_uid = ("get", "pod", "deleted-i2", "-o", "jsonpath={.metadata.uid}")
+    uid = relay.kubectl.do(*its_uid)
 
     relay.kubectl.do("delete", "pod", "deleted-i2", "--wait=false")
-    eventually("it is gone", lambda: "deleted-i2" not in relay.pods("deleted"))
-    lingering.let_end("deleted-i1", "deleted-i2")
+    lingering.let_end("deleted-i2")  # otherwise it takes its grace period of a minute
+    eventually("it is gone", lambda: relay.kubectl(*its_uid).stdout != uid)
+    lingering.let_end("deleted-i1")
 
     status = relay.finished("deleted")
     assert (status["phase"], status["iterations"]) == ("Succeeded", 2)
