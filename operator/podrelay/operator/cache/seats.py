@@ -73,7 +73,10 @@ class Seats:
             definition = _definition_of(run) if run is not None and run_id == RunId.of(run) else labelled
             self._occupy(key, run_id, definition, status.concurrency_key if status is not None else None)
         own = RunId.of(run) if run is not None else None
-        (self._lagging.add if run is not None and self._lags(key, run) else self._lagging.discard)(key)
+        if run is not None and self._lags(key, run):
+            self._lagging.add(key)
+        else:
+            self._lagging.discard(key)
         for run_id in self._taken.get(key, set()) - working.keys() - {own}:
             self._leave(key, run_id)
         if run is not None and own is not None and own not in working:
@@ -96,18 +99,15 @@ class Seats:
             return False
         shown = names.iteration_of(run.status.last_record or "")
         return any(
-            pod.reports_by_message
-            and names.iteration_of(pod.metadata.name) > shown
-            and (pod.is_released or not object_rules.is_named(run.status, pod))
+            (pod.is_released or not object_rules.is_named(run.status, pod))
             for pod in self._pods.of(key)
-            if (owner := pod.metadata.owner_run()) is not None and owner.uid == run.metadata.uid
+            if pod.reports_by_message and names.iteration_of(pod.metadata.name) > shown and _belongs_to(pod, run)
         )
 
     def _has_due_pod(self, key: Key, run: TaskRun) -> bool:
         """Return whether the due pod exists, although the status does not name it yet; it may have ended already."""
         due = object_rules.due_pod_name(run)
-        named = (pod.metadata.owner_run() for pod in self._pods.of(key) if pod.metadata.name == due)
-        return any(owner is not None and owner.uid == run.metadata.uid for owner in named)
+        return any(pod.metadata.name == due and _belongs_to(pod, run) for pod in self._pods.of(key))
 
     def _working_pods(self, key: Key) -> dict[RunId, Pod]:
         """Return a pod whose container may be running, for each run of this name that has one."""
@@ -133,6 +133,11 @@ class Seats:
             if not taken:
                 del self._taken[key]
         self._slots.leave(run_id)
+
+
+def _belongs_to(pod: Pod, run: TaskRun) -> bool:
+    owner = pod.metadata.owner_run()
+    return owner is not None and owner.uid == run.metadata.uid
 
 
 def _definition_of(run: TaskRun) -> Key:

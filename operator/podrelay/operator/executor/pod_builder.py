@@ -245,7 +245,7 @@ def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image
         names.ENV_PROTOCOL: str(protocol.VERSION),
     }
     if spec.reporting == names.REPORTING_API:
-        # Others cannot read records. Each variable costs the API server some 0.3 ms, as a field with an owner.
+        # Other pods cannot read records, and variables make a pod slower (docs/performance.md).
         values |= {
             names.ENV_STATE: target.state or "",
             names.ENV_CHECKPOINT: target.checkpoint or "",
