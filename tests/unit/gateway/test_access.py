@@ -3,9 +3,11 @@
 import asyncio
 import gc
 import weakref
+from types import TracebackType
 
 import pytest
 
+from podrelay.gateway import access
 from podrelay.gateway.access import OUTAGE_SECONDS, Action
 from podrelay.gateway.errors import NotAuthenticatedError, NotAuthorizedError, UnavailableError
 from tests.unit.gateway.builders import run
@@ -58,6 +60,8 @@ async def test_a_no_keeps_nothing_of_the_operations_that_it_was_raised_in(gatewa
 
     assert gateway.api.asked(REVIEWS) == 1
     assert (first(), second()) == (None, None)
+    frames = (one.tb_frame.f_code.co_filename for one in gc.get_objects() if isinstance(one, TracebackType))
+    assert access.__file__ not in frames, "the review itself is over"
 
 
 async def test_a_fresh_check_ignores_the_cached_answer(gateway: Gateway) -> None:
