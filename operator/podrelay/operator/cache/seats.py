@@ -107,7 +107,10 @@ class Seats:
     def _has_due_pod(self, key: Key, run: TaskRun) -> bool:
         """Return whether the due pod exists, although the status does not name it yet; it may have ended already."""
         due = object_rules.due_pod_name(run)
-        return any(pod.metadata.name == due and _belongs_to(pod, run) for pod in self._pods.of(key))
+        return any(
+            pod.metadata.name == due and _belongs_to(pod, run) and not _was_given_back(pod)
+            for pod in self._pods.of(key)
+        )
 
     def _working_pods(self, key: Key) -> dict[RunId, Pod]:
         """Return a pod whose container may be running, for each run of this name that has one."""
@@ -138,6 +141,12 @@ class Seats:
 def _belongs_to(pod: Pod, run: TaskRun) -> bool:
     owner = pod.metadata.owner_run()
     return owner is not None and owner.uid == run.metadata.uid
+
+
+def _was_given_back(pod: Pod) -> bool:
+    """Return whether a pod was created ahead, deleted before its turn, and has ended: another one gets its name."""
+    about = pod.metadata
+    return about.annotations.after is not None and about.deletion_timestamp is not None and pod.is_released
 
 
 def _definition_of(run: TaskRun) -> Key:

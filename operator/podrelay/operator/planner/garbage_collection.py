@@ -155,10 +155,18 @@ def of_a_former_run(pods: Iterable[Pod]) -> tuple[Action, ...]:
 
 
 def while_hooks_are_pending(view: View) -> tuple[Action, ...]:
-    """Return what releases the pods of a finished run while its hooks wait for a slot, or run in another pod."""
-    pods = [pod for pod in view.pods if view.owns(pod)]
-    released = [action for pod in pods if pod.is_terminal or pod.task.terminated is None for action in _release(pod)]
-    return (*ahead.given_back(view, view.run.status), *released)
+    """Return what releases the pods of a finished run while its hooks wait for a slot, or run in another pod.
+
+    Whether the node ended the current pod is known only with its phase, which follows its container's end.
+    """
+    status = view.run.status
+    released = [
+        action
+        for pod in view.pods
+        if view.owns(pod) and (pod.is_terminal or pod.task.terminated is None or not object_rules.is_named(status, pod))
+        for action in _release(pod)
+    ]
+    return (*ahead.given_back(view, status), *released)
 
 
 def _is_stored(view: View, pod: Pod) -> bool:

@@ -139,6 +139,7 @@ def _until_it_is_gone(view: View, status: TaskRunStatus, pod: Pod) -> Plan | Non
     """Wait for the end of a pod that was deleted while it was held back, because the run waited; None if it may work.
 
     Then another pod gets its name. If it does not end in time, it becomes the current pod, and is replaced like one.
+    Once its container has ended, it needs no slot, although a foreign finalizer may keep it.
     """
     deleted = pod.metadata.deletion_timestamp
     overdue = deleted + _POD_ENDS if deleted is not None else view.now
@@ -146,7 +147,7 @@ def _until_it_is_gone(view: View, status: TaskRunStatus, pod: Pod) -> Plan | Non
         return None
     message = f"pod {pod.metadata.name}, which was deleted before its turn, must end first"
     waiting = statuses.wait(view, status, _reason_of_wait(status), message, None)
-    return Plan(status=waiting.status, requeue_at=overdue, keeps_slot=True)
+    return Plan(status=waiting.status, requeue_at=overdue, keeps_slot=not pod.is_released)
 
 
 def _held_by_parent_or_children(view: View, status: TaskRunStatus, target: Target) -> Plan | None:

@@ -121,6 +121,19 @@ def test_a_slot_that_was_granted_but_not_used_is_requested_again() -> None:
     assert store.slots.active(DEFINITION) == 1
 
 
+@pytest.mark.parametrize(("state", "has_slot"), [(running(), True), (terminated(75), False)])
+def test_a_pod_created_ahead_and_deleted_before_its_turn_holds_a_slot_until_it_has_ended(
+    state: dict[str, Any], has_slot: bool
+) -> None:
+    store = new_store()
+    status = {"phase": "Running", "reason": "Waiting", "iterations": 1, "lastRecord": "words-i1"}
+    store.runs.apply(task_run(status))
+    about = {"deletionTimestamp": NOW, "finalizers": ["example.com/hold"]}
+    store.pods.apply(pod("words-i2", annotations={names.ANNOTATION_AFTER: "words-i1"}, state=state, about=about))
+
+    assert store.slots.active(DEFINITION) == int(has_slot)
+
+
 def test_no_slot_is_granted_before_the_term_has_begun() -> None:
     store = new_store()
     store.definitions.apply(task_definition(version=1))

@@ -240,6 +240,33 @@ def test_a_standby_that_was_deleted_is_not_released_but_replaced_under_its_name(
     assert late.current is not None, "its node may be lost"
 
 
+@pytest.mark.parametrize(("state", "keeps_slot"), [(running(), True), (terminated(75), False)])
+def test_a_deleted_standby_that_has_ended_needs_no_slot_although_a_foreign_finalizer_keeps_it(
+    state: dict[str, Any], keeps_slot: bool
+) -> None:
+    deleted = next_pod(about={"deletionTimestamp": later(30), "finalizers": ["example.com/hold"]}, state=state)
+    status = {**WORKING, "reason": "Waiting", "lastRecord": "words-i1", "nextIterationAt": NOW}
+
+    waits = planner.plan(view(task_run(status), task_definition(**STANDBY), pods=(deleted,), records=answered()))
+
+    assert waits.status is not None
+    assert waits.status.message == "pod words-i2, which was deleted before its turn, must end first"
+    assert waits.keeps_slot is keeps_slot
+
+
+def test_a_deleted_standby_that_has_ended_is_released_while_another_pod_calls_hooks() -> None:
+    deleted = {"deletionTimestamp": NOW, "finalizers": [names.ANSWER_FINALIZER]}
+    ended = next_pod(about=deleted, state=terminated(0), phase="Running")
+    calling = pod(state=running(), phase="Running", about={"finalizers": [names.ANSWER_FINALIZER]})
+    finished = {"phase": "Succeeded", "reason": "Done", "finishedAt": NOW, "hooksDue": ["onDone"]}
+    status = {**WORKING, **finished, "current": current()}
+    definition = task_definition(hooks=["onDone"], **STANDBY)
+
+    known = view(task_run(status), definition, pods=(calling, ended), records=answered({"status": "done"}))
+
+    assert planner.plan(known).actions == (ReleasePod(ended),)
+
+
 def test_a_standby_is_deleted_at_the_end() -> None:
     status = {**WORKING, "phase": "Succeeded", "reason": "Done", "finishedAt": NOW, "current": current()}
     known = view(task_run(status), task_definition(**STANDBY), pods=(next_pod(),), records=answered({"status": "done"}))
