@@ -507,7 +507,7 @@ CORE: Final = (
     Mutant(
         "UnansweredForgotten",
         "operator/executor/pods.py",
-        "                self._store.creations.unanswered(view.run)\n",
+        "                self._store.creation_unanswered(view.run)\n",
         "                pass\n",
     ),
     Mutant(
@@ -534,6 +534,31 @@ CORE: Final = (
         "operator/planner/starting.py",
         "if status.current is not None or status.last_record is not None or status.started_at is not None:",
         "if status.current is not None or status.last_record is not None or status.next_iteration_at is not None:",
+    ),
+    Mutant(
+        "AbortDoesNotWaitForAnUnansweredCreation",
+        "operator/cache/store.py",
+        "        self.creations.unanswered(run)\n        if (observed := self._observations_of(run)) is not None:\n"
+        "            observed.seen_alive = None\n",
+        "        self.creations.unanswered(run)\n",
+    ),
+    Mutant(
+        "EndedStandbyKeepsItsSlot",
+        "operator/planner/starting.py",
+        "keeps_slot=not pod.is_released",
+        "keeps_slot=True",
+    ),
+    Mutant(
+        "EndedStandbyReplacedWithoutASlot",
+        "operator/planner/starting.py",
+        "if gone is None and pod.is_released and admission.has_to_queue(view):",
+        "if gone is None and pod.is_released and False:",
+    ),
+    Mutant(
+        "EndedStandbyHeldWhileHooksRun",
+        "operator/planner/garbage_collection.py",
+        "(pod.is_terminal or pod.task.terminated is None or not object_rules.is_named(status, pod))",
+        "(pod.is_terminal or pod.task.terminated is None)",
     ),
 )
 

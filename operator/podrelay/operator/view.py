@@ -242,7 +242,8 @@ class View(msgspec.Struct, frozen=True):
     late_creations_until: datetime | None = None
     """Until when an earlier request may still create a pod of the run; None if there is no such request."""
     seen_alive: str | None = None
-    """UID of a pod whose container had not ended when this leader wrote to the pod: no other leader has replaced it."""
+    """UID of a pod whose container had not ended when this leader wrote to the pod: no other leader has replaced it,
+    and neither has a request of this leader that got no response."""
     not_ahead: str | None = None
     """Name of a pod that could not be created ahead, so it is created after the end of the pod before it."""
     sightings: Mapping[str, Sightings] = msgspec.field(default_factory=lambda: MappingProxyType({}))

@@ -385,10 +385,11 @@ class History:
 
     def _restart(self, how: int) -> None:
         operator = self._operator(how)
-        if operator.held:
+        others = [one for one in self.world.operators if one is not operator and not one.is_standby]
+        if operator.held or others:  # they do not notice that they no longer are the leader
             self.world.promises.are_slots_certain = False
         is_released = how // 2 % 4 == 3
-        self.world.restart_operator(how % len(self.world.operators), operator.skew, is_released=is_released)
+        self.world.restart_operator(self.world.operators.index(operator), operator.skew, is_released=is_released)
 
     def _suspend(self, how: int) -> None:
         self.world.suspend(name=self._run(how // 2), value=how % 2 == 0)

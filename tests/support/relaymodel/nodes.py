@@ -93,7 +93,8 @@ class Nodes:
             if self.is_lost(process):
                 continue
             del self._unreported[uid]
-            if self.pod_of(process) is not None:
+            pod = self.pod_of(process)
+            if pod is not None and not _is_terminal(pod):
                 self.api.change("pods", process.pod, {"status": end})
 
     def evict(self, process: Process) -> None:
@@ -178,7 +179,9 @@ class Nodes:
 
     def _has_to_end(self, process: Process) -> bool:
         pod = self.pod_of(process)
-        return pod is None or "deletionTimestamp" in pod["metadata"] or self._has_deadline_passed(pod)
+        if pod is None or "deletionTimestamp" in pod["metadata"] or self._has_deadline_passed(pod):
+            return True
+        return _is_terminal(pod)  # a kubelet tears down such a pod (pkg/kubelet/pod_workers.go)
 
     @staticmethod
     def _is_asked_to_end(pod: dict[str, Any]) -> bool:
@@ -206,3 +209,8 @@ class Nodes:
             return
         if pod["metadata"]["uid"] == process.uid and "deletionTimestamp" in pod["metadata"]:
             self.api.remove_pod(process.pod)
+
+
+def _is_terminal(pod: dict[str, Any]) -> bool:
+    """Return whether a pod is in a final phase, which its kubelet never changes."""
+    return pod["status"].get("phase") in {"Succeeded", "Failed"}

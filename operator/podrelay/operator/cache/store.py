@@ -208,6 +208,12 @@ class Store:
         if not pod.is_released and (observed := self._observations_of(run)) is not None:
             observed.seen_alive = pod.metadata.uid
 
+    def creation_unanswered(self, run: TaskRun) -> None:
+        """Note that a request to create a pod of the run got no response, so a pod may replace the last one unseen."""
+        self.creations.unanswered(run)
+        if (observed := self._observations_of(run)) is not None:
+            observed.seen_alive = None
+
     def confirm_lost(self, run: TaskRun, record: str) -> None:
         """Note that a live GET has not found a record that the run needs."""
         key = _own_key(run)

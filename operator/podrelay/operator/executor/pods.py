@@ -137,7 +137,7 @@ class PodActions:
             await self._adopt_pod(key, view, action.target)
         except (ApiError, TransportError, TimeoutError) as error:
             if starts_unclaimed and _may_have_effect(error):
-                self._store.creations.unanswered(view.run)
+                self._store.creation_unanswered(view.run)
             await self._not_created(key, view, action.target, manifest, error)
         else:
             self._store.pods.apply(_decode_pod(body))

@@ -41,7 +41,7 @@ from podrelay.operator.pods import Pod
 from podrelay.operator.view import Settings, Silence, View
 from tests.support.modelapi import ModelApi
 from tests.support.projections import seen
-from tests.unit.operator.builders import KEY, NOW, later, plan, pod, terminated
+from tests.unit.operator.builders import KEY, NOW, later, plan, pod, running, terminated
 
 BY_MESSAGE = {names.ANNOTATION_REPORTING: "TerminationMessage"}
 TARGET = Target(1, 1, "words-i1", None, None, is_final_attempt=True)
@@ -841,11 +841,14 @@ def test_a_creation_without_a_response_may_still_take_effect(
     world.lease.deadline = NOW + timedelta(seconds=7)
     world.store.creations.begin_term(Term(NOW - timedelta(days=1), 15))
     world.api.refusals.append(error)
+    last = pod("words-i0", version=1, state=running())
+    world.store.confirm_alive(world.view.run, last)
 
     with contextlib.suppress(TimeoutError, ApiError):
         world.do(CreatePod(TARGET, may_start_unclaimed=True))
 
     assert (world.view.late_creations_until is not None) is may_have_effect
+    assert (world.view.seen_alive is None) is may_have_effect, "the new pod may replace it"
     assert world.view.creates_alone is not may_have_effect
 
 

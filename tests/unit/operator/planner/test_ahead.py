@@ -12,7 +12,7 @@ from podrelay.operator.objects import TaskDefinition
 from podrelay.operator.plan import ConfirmAbsent, CreatePod, DeletePod, EndPod, Plan, ReleasePod
 from podrelay.operator.planner import planner
 from podrelay.operator.pods import Pod, PodSpec
-from podrelay.operator.view import Settings, View
+from podrelay.operator.view import Settings, Slot, View
 from tests.unit.operator.builders import (
     NOW,
     ago,
@@ -252,6 +252,20 @@ def test_a_deleted_standby_that_has_ended_needs_no_slot_although_a_foreign_final
     assert waits.status is not None
     assert waits.status.message == "pod words-i2, which was deleted before its turn, must end first"
     assert waits.keeps_slot is keeps_slot
+
+
+@pytest.mark.parametrize(("state", "waits"), [(running(), False), (terminated(75), True)])
+def test_the_attempt_after_a_standby_that_has_ended_needs_a_slot(state: dict[str, Any], waits: bool) -> None:
+    """A foreign finalizer keeps the standby; the slot has been given back meanwhile."""
+    deleted = next_pod(about={"deletionTimestamp": ago(90), "finalizers": ["example.com/hold"]}, state=state)
+    status = {**WORKING, "reason": "Waiting", "lastRecord": "words-i1", "nextIterationAt": NOW}
+    slot = Slot(is_granted=False, place=1, scope="definition", held=1, limit=1)
+    definition = task_definition(**STANDBY, maxConcurrentRuns=1)
+
+    following = planner.plan(view(task_run(status), definition, pods=(deleted,), records=answered(), slot=slot))
+
+    assert following.status is not None
+    assert (following.status.reason == "Queued", following.status.current is None) == (waits, waits)
 
 
 def test_a_deleted_standby_that_has_ended_is_released_while_another_pod_calls_hooks() -> None:
