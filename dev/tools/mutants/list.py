@@ -543,6 +543,12 @@ CORE: Final = (
         "        self.creations.unanswered(run)\n",
     ),
     Mutant(
+        "WaitOfAnUnseenAnswerIgnored",
+        "operator/planner/due_pod.py",
+        "return target.state if is_unseen else None",
+        "return None",
+    ),
+    Mutant(
         "EndedStandbyKeepsItsSlot",
         "operator/planner/starting.py",
         "keeps_slot=not pod.is_released",

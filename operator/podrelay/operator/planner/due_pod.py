@@ -138,6 +138,16 @@ def late_answer(view: View, target: Target) -> Attempt | None:
     return None
 
 
+def unseen_answer(view: View, target: Target) -> str | None:
+    """Return the name of the record that `target` continues from if its answer is not in the cache; None if it is.
+
+    The answer has been applied, perhaps by another leader, but it also says what the run waits for.
+    """
+    record = record_named(view, target.state) if target.state is not None else None
+    is_unseen = record is not None and record.response is None and record.metadata.name not in view.settled
+    return target.state if is_unseen else None
+
+
 def unconfirmed_attempt(view: View, target: Target) -> str | None:
     """Return the name of the previous attempt if it is not certain yet that it left no answer."""
     if target.try_ == 1:

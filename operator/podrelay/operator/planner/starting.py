@@ -39,6 +39,9 @@ def start(view: View, status: TaskRunStatus) -> Plan:
     abort = view.run.spec.abort
     if abort is not None:
         return statuses.finish(view, status, "Aborted", "Aborted", abort.message or "Task aborted.")
+    unseen = due_pod.unseen_answer(view, target)
+    if unseen is not None:
+        return Plan(actions=(ReadRecord(unseen),))
     wait = signals.wait_before(view, target)
     if target.try_ == 1 and (wait is not None or status.waiting_for is not None):
         status = status.changed(next_iteration_at=None)  # the time until which it waits for signals

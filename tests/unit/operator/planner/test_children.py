@@ -17,6 +17,7 @@ from podrelay.operator.plan import (
     DeleteRun,
     EndPod,
     Plan,
+    ReadRecord,
 )
 from podrelay.operator.view import Children, Parent, RunRef, View
 from tests.unit.operator.builders import (
@@ -252,6 +253,15 @@ def test_children_are_listed_again_after_an_earlier_wait() -> None:
     following = plan(replace(seen, children=Children(known_since="words-i0")), NOW)
 
     assert following.actions == (ConfirmChildren("words-i1"),)
+
+
+def test_an_answer_that_another_leader_has_applied_is_read_if_it_is_not_in_the_cache() -> None:
+    """The status names the record, whose cached version has no answer yet, so it does not say that the run waits."""
+    seen, following = waiting({"chain": 1})
+    stale = replace(written(seen, following), records=(record("words-i1", None),))
+
+    assert plan(stale, later(1)).actions == (ReadRecord("words-i1"),)
+    assert starts(plan(replace(stale, settled=frozenset({"words-i1"})), later(1))), "it is read once"
 
 
 def test_a_wait_with_a_time_ends_when_both_are_over() -> None:
