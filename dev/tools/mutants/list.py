@@ -549,6 +549,12 @@ CORE: Final = (
         "return None",
     ),
     Mutant(
+        "RefusedHookPodGivesBackTheSlotOfAStandby",
+        "operator/planner/hooks.py",
+        "is_idle = view.slot is not None and not admission.has_working_pod(view)",
+        "is_idle = view.slot is not None",
+    ),
+    Mutant(
         "EndedStandbyKeepsItsSlot",
         "operator/planner/starting.py",
         "keeps_slot=not pod.is_released",

@@ -54,7 +54,12 @@ def gives_back_slot(view: View, following: Plan) -> bool:
         return False
     if status.current is not None or view.run.status.current is not None or status.phase in FINISHED:
         return False
-    return not any(view.owns(pod) and not pod.is_released for pod in view.pods)
+    return not has_working_pod(view)
+
+
+def has_working_pod(view: View) -> bool:
+    """Return whether the container of a pod of the run may be running, so that the run keeps its slot."""
+    return any(view.owns(pod) and not pod.is_released for pod in view.pods)
 
 
 def place_in_words(view: View, slot: Slot) -> tuple[int, str]:

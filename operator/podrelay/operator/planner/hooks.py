@@ -149,7 +149,8 @@ def _start(view: View, due: tuple[str, ...], try_: int) -> Plan:
         given_up = refusal.since + timedelta(seconds=seconds)
         if view.now >= given_up:
             return _fail(view, due, f"no pod could be started within {seconds} s: {refusal.message}")
-        return Plan((ReturnSlot(),) if view.slot is not None else (), requeue_at=min(refusal.retry_at, given_up))
+        is_idle = view.slot is not None and not admission.has_working_pod(view)
+        return Plan((ReturnSlot(),) if is_idle else (), requeue_at=min(refusal.retry_at, given_up))
     if admission.has_to_queue(view):
         return _queue(view)
     target = Target(0, try_, name, status.last_record, None, is_final_attempt=True, hooks=due)

@@ -162,8 +162,7 @@ def _with_descendants(view: View, following: Plan) -> Plan:
 
 def _deleted(view: View) -> Plan:
     """The run is being deleted, but a finalizer keeps it: start nothing new, and end what is running."""
-    holds_slot = any(view.owns(pod) and not pod.is_released for pod in view.pods)
-    if holds_slot and admission.lacks_value(view) and view.run.status.phase not in FINISHED:
+    if admission.has_working_pod(view) and admission.lacks_value(view) and view.run.status.phase not in FINISHED:
         return Plan(actions=(ReadInput(),))  # while its value is unknown, no run of its definition gets a slot
     actions, requeue = garbage_collection.end_all(view)
     if actions or view.run.status.phase in FINISHED:

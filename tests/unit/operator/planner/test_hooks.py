@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from podrelay.api.hooks import due_after, is_hook_pod, pod_name
 from podrelay.operator.objects import HookOutcome
-from podrelay.operator.plan import ConfirmGone, CreatePod, DeletePod, EndPod, Plan, ReadRecord, TakeSlot
+from podrelay.operator.plan import ConfirmGone, CreatePod, DeletePod, EndPod, Plan, ReadRecord, ReturnSlot, TakeSlot
 from podrelay.operator.planner import hooks
 from podrelay.operator.view import Gone, Refusal, Slot
 from tests.unit.operator.builders import (
@@ -256,6 +256,20 @@ def test_a_refused_hook_pod_is_retried_until_the_pending_timeout() -> None:
     short = task_definition(hooks=ALL, pendingTimeoutSeconds=10)
     (outcome,) = outcomes(planned(status, refusal=refused, definition=short))
     assert outcome == ("onAbort", "Failed", "no pod could be started within 10 s: no room")
+
+
+@pytest.mark.parametrize(("state", "actions"), [(running(), ()), (terminated(0), (ReturnSlot(),))])
+def test_while_its_hook_pod_is_refused_a_run_keeps_its_slot_if_another_pod_works(
+    state: dict[str, Any], actions: tuple[Any, ...]
+) -> None:
+    """A standby that was deleted may take its grace period to end."""
+    status = {"phase": "Aborted", "reason": "Aborted", "finishedAt": ago(5)}
+    refused = Refusal("words-habort", "QuotaExceeded", "no room", since=ago(10), retry_at=later(5))
+    standby = pod("words-i2", state=state, phase="Running", about={"deletionTimestamp": later(20)})
+
+    waiting = planned(status, refusal=refused, pods=(standby,), slot=Slot(is_granted=True))
+
+    assert waiting.actions == actions
 
 
 def test_the_run_is_deleted_only_after_its_hooks() -> None:
