@@ -312,7 +312,7 @@ CORE: Final = (
     Mutant(
         "RefusedKeepsItsSlot",
         "operator/planner/admission.py",
-        "return not any(view.owns(pod) and not pod.is_released for pod in view.pods)",
+        "return not has_working_pod(view)",
         "return False",
     ),
     # --- slots
@@ -463,7 +463,7 @@ CORE: Final = (
     Mutant(
         "SlotGivenBackWithAStandby",
         "operator/planner/admission.py",
-        "return not any(view.owns(pod) and not pod.is_released for pod in view.pods)",
+        "return not has_working_pod(view)",
         "return True",
     ),
     Mutant(
