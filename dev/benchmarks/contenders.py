@@ -187,13 +187,14 @@ class Jobs:
 
 
 class Relay:
-    """Podrelay, with pods that report by termination message."""
+    """Podrelay, with pods that report by termination message, and get all variables."""
 
     name = "Podrelay"
     programs = frozenset({BENCH, "podrelay-operator", "kopf"})
     controller: str | None = "operator"
 
     def __init__(self) -> None:
+        self._settings: dict[str, Any] = {}
         self._ends: _Ends | None = None
 
     @asynccontextmanager
@@ -204,7 +205,7 @@ class Relay:
 
     async def prepare(self, arena: Arena, load: Load) -> None:
         """Create the definition, and wait until it is ready."""
-        await arena.create(TASK_DEFINITIONS, definition(load.iterations))
+        await arena.create(TASK_DEFINITIONS, definition(load.iterations, **self._settings))
         await until("the definition is ready", partial(_is_ready, arena), every=0.05)
 
     async def run(self, arena: Arena, load: Load, name: str) -> None:
@@ -214,6 +215,16 @@ class Relay:
         outcome = await self._ends.of(name)
         if outcome != "Succeeded":
             raise BenchmarkError(f"TaskRun {arena.namespace}/{name} ended as {outcome}")
+
+
+class RelayOfInputs(Relay):
+    """Podrelay, with pods that get their input only."""
+
+    name = "Podrelay, input only"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._settings = {"variables": [names.ENV_INPUT]}
 
 
 def definition(iterations: int, **others: Any) -> dict[str, Any]:

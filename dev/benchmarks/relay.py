@@ -8,7 +8,7 @@ from pathlib import Path
 from dev.benchmarks import processes, rounds
 from dev.benchmarks.arena import Arena, arena
 from dev.benchmarks.audit import AuditLog
-from dev.benchmarks.contenders import BENCH, Contender, Floor, Jobs, LeastWrites, Relay, SamePods
+from dev.benchmarks.contenders import BENCH, Contender, Floor, Jobs, LeastWrites, Relay, RelayOfInputs, SamePods
 from dev.benchmarks.loads import Load
 from dev.benchmarks.nodes import kwok
 from dev.benchmarks.operators import operator
@@ -47,7 +47,7 @@ async def measure(
         player = await stack.enter_async_context(kwok(client, cluster.kubeconfig, folder))
         arenas = await stack.enter_async_context(_arenas(client))
         # Another operator would disturb the runs of "least writes".
-        served = tuple(place.namespace for contender, place in arenas if contender.name == Relay.name)
+        served = tuple(place.namespace for contender, place in arenas if isinstance(contender, Relay))
         ours = await stack.enter_async_context(operator(cluster.kubeconfig, folder / "operator.log", served))
         arenas = [pair for pair in arenas if pair[0].name not in without]
         pids = {**processes.control_plane(), "kwok": player, "operator": ours.pid}
@@ -64,13 +64,22 @@ async def measure(
 async def _arenas(client: Client) -> AsyncIterator[list[tuple[Contender, Arena]]]:
     """Create the namespaces of all contenders at the start, so that the conditions are the same for each of them."""
     async with AsyncExitStack() as stack:
-        floor, least, same, jobs, relay = [
-            await stack.enter_async_context(arena(client, name)) for name in ("pods", "least", "same", "jobs", "runs")
+        floor, least, same, jobs, relay, inputs = [
+            await stack.enter_async_context(arena(client, name))
+            for name in ("pods", "least", "same", "jobs", "runs", "inputs")
         ]
-        ours, theirs = Relay(), Jobs()
+        ours, lean, theirs = Relay(), RelayOfInputs(), Jobs()
         await stack.enter_async_context(ours.watching(relay))
+        await stack.enter_async_context(lean.watching(inputs))
         await stack.enter_async_context(theirs.watching(jobs))
-        yield [(Floor(), floor), (LeastWrites(), least), (SamePods(), same), (theirs, jobs), (ours, relay)]
+        yield [
+            (Floor(), floor),
+            (LeastWrites(), least),
+            (SamePods(), same),
+            (theirs, jobs),
+            (ours, relay),
+            (lean, inputs),
+        ]
 
 
 def _turn(arenas: list[tuple[Contender, Arena]], number: int) -> list[tuple[Contender, Arena]]:

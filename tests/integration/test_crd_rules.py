@@ -562,6 +562,14 @@ REFUSED_DEFINITIONS: list[tuple[Manifest, str]] = [
         task_definition(heartbeatTimeoutSeconds=5, reporting="TerminationMessage"),
         "heartbeats are stored by the SDK, so spec.heartbeatTimeoutSeconds needs spec.reporting: API",
     ),
+    (
+        task_definition(variables=["PODRELAY_INPUT"]),
+        "the SDK needs all variables, so spec.variables needs spec.reporting: TerminationMessage",
+    ),
+    (
+        task_definition(reporting="TerminationMessage", variables=["INPUT"]),
+        'spec.variables[0]: Unsupported value: "INPUT"',
+    ),
     (task_definition(nodeLostTimeoutSeconds=0), "nodeLostTimeoutSeconds in body should be greater"),
     (task_definition(retry={"limit": 101}), "spec.retry.limit in body should be less than or equal to 100"),
     (task_definition(retry={"factor": 0.5}), "spec.retry.factor in body should be greater than or equal to 1"),

@@ -82,6 +82,17 @@ def test_the_input_is_passed_unchanged(relay: Relay) -> None:
     assert {key: got[key] for key in value} == value
 
 
+def test_a_program_gets_only_the_variables_that_are_listed(relay: Relay) -> None:
+    report = (
+        """printf '{"status":"done","output":{"names":"%s"}}' "$(env | grep -o '^PODRELAY_[A-Z_]*' | sort | xargs)" """
+    )
+    listed = ["PODRELAY_INPUT", "PODRELAY_RUN", "PODRELAY_SCHEDULE"]
+    define(relay, "lean", f"{report} > /dev/termination-log", variables=listed)
+    relay.run("lean", "lean", input={"row": 1})
+
+    assert relay.finished("lean")["output"] == {"names": "PODRELAY_INPUT PODRELAY_RUN"}
+
+
 def test_a_pod_has_no_token(relay: Relay) -> None:
     define(relay, "tokenless", "exit 0", podCleanup="Never")
     relay.run("tokenless", "tokenless")

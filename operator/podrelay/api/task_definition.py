@@ -18,6 +18,7 @@ from podrelay.api.common import (
     extension,
 )
 from podrelay.api.overrides import AllowedOverride
+from podrelay.api.variables import Variable
 
 
 class RetryPolicy(Model):
@@ -110,6 +111,10 @@ class TaskDefinitionSpec(Model):
                 "heartbeats are stored by the SDK, so spec.heartbeatTimeoutSeconds needs spec.reporting: API",
             ),
             (
+                "!has(self.variables) || has(self.reporting) && self.reporting == 'TerminationMessage'",
+                "the SDK needs all variables, so spec.variables needs spec.reporting: TerminationMessage",
+            ),
+            (
                 "!has(self.standby) || !has(self.reporting) || self.reporting == 'API'",
                 "a standby pod reads its state from the API server, so spec.standby needs spec.reporting: API",
             ),
@@ -194,6 +199,9 @@ class TaskDefinitionSpec(Model):
     """How a pod reports its answer. API: it writes a record with the token of its service account. TerminationMessage:
     it reads its input from PODRELAY_INPUT and writes its answer as JSON to /dev/termination-log, without API access or
     the SDK."""
+    variables: Annotated[list[Variable], Field(max_length=32), extension(list_type="set")] | None = None
+    """Which of Podrelay's environment variables the program gets, with reporting TerminationMessage. If absent, all.
+    Each of them makes the pods larger, and so the relay slower: list those that the program reads."""
     handover: Literal["Ahead", "AfterEnd"] = "Ahead"
     """When the pod of the next iteration is created. Ahead: as soon as the answer continue is stored; it runs the task
     when nothing of the iteration before it can run any longer. AfterEnd: when the container of the pod before it has

@@ -481,6 +481,7 @@ class TaskDefinitionSpec(Projection, frozen=True):
     history_limit: HistoryLimit = HistoryLimit()
     pod_cleanup: str = "OnSuccess"
     reporting: str = names.REPORTING_API
+    variables: tuple[str, ...] | None = None
     handover: str = "Ahead"
     standby: Standby | None = None
     input_schema: dict[str, Any] | None = None

@@ -84,6 +84,7 @@ def build(
     variables = _environment(run, definition, target, str(container.get("image", "")))
     if by_message:
         variables += [_input_variable(input or {}), *_signals_variable(target, signals)]
+        variables = _wanted(variables, definition.spec.variables)
     _complete_container(container, variables)
     if run.spec.secret is not None:
         _mount_secret(spec, container, run.spec.secret)
@@ -217,6 +218,11 @@ def _signals_variable(target: Target, signals: Sequence[dict[str, Any]]) -> list
         return []
     text = json.dumps(list(signals), ensure_ascii=False, separators=(",", ":"))
     return [{"name": names.ENV_SIGNALS, "value": text.replace("$", "$$")}]
+
+
+def _wanted(variables: list[dict[str, Any]], listed: Sequence[str] | None) -> list[dict[str, Any]]:
+    """Return the variables that the definition lists; all if it lists none."""
+    return variables if listed is None else [variable for variable in variables if variable["name"] in listed]
 
 
 def _as_stored(input: dict[str, Any]) -> Any:

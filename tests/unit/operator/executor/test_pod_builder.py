@@ -1,16 +1,17 @@
 """The pod of an iteration: forced settings, settings of the template, and refused templates."""
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
 from podrelay.api import names, protocol
+from podrelay.api.variables import Variable
 from podrelay.operator import object_rules
 from podrelay.operator.executor import pod_builder
 from podrelay.operator.objects import DefinitionAnnotations, TaskDefinition
 from podrelay.operator.plan import Target
-from tests.unit.operator.builders import task_definition, task_run
+from tests.unit.operator.builders import NOW, task_definition, task_run
 
 FIRST = Target(1, 1, "words-i1", None, None, is_final_attempt=True)
 RETRY = Target(2, 3, "words-i2t3", "words-i1", "words-i2", is_final_attempt=False)
@@ -294,9 +295,9 @@ def test_an_invalid_template_is_refused_with_a_message(template: dict[str, Any],
         pod_builder.build(task_run(), task_definition(template=template), FIRST)
 
 
-def by_message(**template: Any) -> TaskDefinition:
+def by_message(variables: list[str] | None = None, **template: Any) -> TaskDefinition:
     spec = {"containers": [{"name": "a", "image": "words:1"}], **template}
-    return task_definition(reporting="TerminationMessage", template={"spec": spec})
+    return task_definition(reporting="TerminationMessage", template={"spec": spec}, variables=variables)
 
 
 def test_a_pod_that_reports_by_message_waits_for_its_claim_and_has_no_token() -> None:
@@ -309,6 +310,30 @@ def test_a_pod_that_reports_by_message_waits_for_its_claim_and_has_no_token() ->
     assert container_of(pod)["terminationMessagePolicy"] == "File"
     assert env_of(pod)["PODRELAY_INPUT"] == '{"url":"a"}'
     assert not env_of(pod).keys() & {"PODRELAY_STATE", "PODRELAY_CHECKPOINT", "PODRELAY_RECORD_LOGS"}
+
+
+def test_a_program_gets_only_the_variables_that_its_definition_lists() -> None:
+    listed = ["PODRELAY_INPUT", "PODRELAY_POD_UID", "PODRELAY_SECRET_PATH"]
+    container = {"name": "a", "image": "words:1", "env": [{"name": "COLOUR", "value": "red"}]}
+
+    pod = pod_builder.build(task_run(), by_message(containers=[container], variables=listed), FIRST, {"url": "a"})
+    none = pod_builder.build(task_run(), by_message(variables=[]), FIRST, {"url": "a"})
+
+    assert container_of(pod)["env"] == [
+        {"name": "COLOUR", "value": "red"},
+        {"name": "PODRELAY_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
+        {"name": "PODRELAY_INPUT", "value": '{"url":"a"}'},
+    ]
+    assert container_of(none)["env"] == []
+
+
+def test_a_definition_can_list_each_variable_of_a_program() -> None:
+    run = task_run(secret="keys", scheduled={"schedule": "nightly", "time": NOW, "previous": NOW, "next": NOW})
+    target = msgspec.structs.replace(FIRST, signals=("one",), woken_by="Signals")
+
+    given = env_of(pod_builder.build(run, by_message(), target, {}, [{"name": "one"}]))
+
+    assert given.keys() | {names.ENV_ORIGIN_UID} == set(get_args(Variable))
 
 
 def test_the_gates_of_a_template_are_kept_and_its_message_policy_is_replaced() -> None:

@@ -76,7 +76,7 @@ export function RunTable(props: Props) {
     getScrollElement: () => scroller.current,
     estimateSize: () => (isNarrow ? CARD : ROW),
     getItemKey: (place) => list.rows[place]?.run.id ?? place,
-    overscan: 12,
+    overscan: 5,
   });
   // biome-ignore lint/correctness/useExhaustiveDependencies: another width has another height of rows.
   useEffect(() => virtual.measure(), [isNarrow]);
@@ -221,7 +221,7 @@ const RunRow = memo(function RunRow(props: RowProps) {
     isSelected ? 'row-selected' : '',
     mark ? `row-${mark}` : '',
   ];
-  const style = { transform: `translateY(${top}px)`, ...grid };
+  const style = { top, ...grid };
   const note =
     mark === 'deleted' ? 'This run was deleted' : mark === 'unmatched' ? 'No longer matches the filters' : undefined;
   return (
