@@ -217,14 +217,14 @@ class Relay:
             raise BenchmarkError(f"TaskRun {arena.namespace}/{name} ended as {outcome}")
 
 
-class RelayOfInputs(Relay):
-    """Podrelay, with pods that get their input only."""
+class LeanRelay(Relay):
+    """Podrelay, with pods that get their input only, and without logs."""
 
-    name = "Podrelay, input only"
+    name = "Podrelay, lean"
 
     def __init__(self) -> None:
         super().__init__()
-        self._settings = {"variables": [names.ENV_INPUT]}
+        self._settings = {"variables": [names.ENV_INPUT], "recordLogs": False}
 
 
 def definition(iterations: int, **others: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from dev.benchmarks import processes, rounds
 from dev.benchmarks.arena import Arena, arena
 from dev.benchmarks.audit import AuditLog
-from dev.benchmarks.contenders import BENCH, Contender, Floor, Jobs, LeastWrites, Relay, RelayOfInputs, SamePods
+from dev.benchmarks.contenders import BENCH, Contender, Floor, Jobs, LeanRelay, LeastWrites, Relay, SamePods
 from dev.benchmarks.loads import Load
 from dev.benchmarks.nodes import kwok
 from dev.benchmarks.operators import operator
@@ -68,7 +68,7 @@ async def _arenas(client: Client) -> AsyncIterator[list[tuple[Contender, Arena]]
             await stack.enter_async_context(arena(client, name))
             for name in ("pods", "least", "same", "jobs", "runs", "inputs")
         ]
-        ours, lean, theirs = Relay(), RelayOfInputs(), Jobs()
+        ours, lean, theirs = Relay(), LeanRelay(), Jobs()
         await stack.enter_async_context(ours.watching(relay))
         await stack.enter_async_context(lean.watching(inputs))
         await stack.enter_async_context(theirs.watching(jobs))

@@ -555,6 +555,18 @@ CORE: Final = (
         "is_idle = view.slot is not None",
     ),
     Mutant(
+        "ExitCodeNeedsNoRecord",
+        "operator/planner/answers.py",
+        "if ended is None or termination_message.is_silent(pod):",
+        "if ended is None:",
+    ),
+    Mutant(
+        "EarlierOutputLost",
+        "operator/planner/answers.py",
+        "attempt.target.iteration > 1 or attempt.record is not None:",
+        "attempt.record is not None:",
+    ),
+    Mutant(
         "EndedStandbyKeepsItsSlot",
         "operator/planner/starting.py",
         "keeps_slot=not pod.is_released",

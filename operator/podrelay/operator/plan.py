@@ -218,5 +218,7 @@ class Plan(msgspec.Struct, frozen=True):
     """Plan again at this time, or earlier after an event."""
     error_data: Mapping[str, Any] | None = None
     """The data of the error in the status, if no record contains it."""
+    output: Mapping[str, Any] | None = None
+    """The output in the status, if no record contains it."""
     keeps_slot: bool = False
     """Whether the run keeps its slot, or its place in the queue, although it has no pod."""

@@ -488,6 +488,8 @@ def begin(choices: Bytes, runs: int = 2, *, always_limited: bool = False) -> His
     names = [KEY.name, *(f"run{number}" for number in range(1, runs))]
     spec = {"delaySeconds": 30} if choices.next() % 4 == 3 else {}
     has_deadlines = by_message and (theme.has_deadlines or choices.next() % 2 == 1)
+    if by_message and choices.next() % 2:
+        definition["recordLogs"] = False
     world = World(definition, spec, runs=names, settings=settings, node_skew=skew, has_deadlines=has_deadlines)
     world.nodes.forgets_orphans = "slow nodes" in troubles
     return History(world, troubles, theme)

@@ -147,6 +147,8 @@ class Executor:
         wanted = msgspec.to_builtins(plan.status)
         if plan.payload_from:
             add_result(wanted, plan.payload_from, await self._payloads.result_of(key, view, plan.payload_from))
+        if plan.output is not None:
+            wanted["output"] = dict(plan.output)
         if plan.error_data is not None:
             wanted["error"] = {**wanted["error"], "data": dict(plan.error_data)}
         try:

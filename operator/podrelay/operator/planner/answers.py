@@ -2,11 +2,32 @@
 
 from datetime import timedelta
 
+import msgspec
+
 from podrelay.api import limits, protocol
-from podrelay.operator.objects import Current, Record, RetryPolicy, TaskError, TaskRunStatus
+from podrelay.operator.objects import (
+    Current,
+    Record,
+    RecordMetadata,
+    Response,
+    RetryPolicy,
+    StorableResponse,
+    TaskError,
+    TaskRunStatus,
+)
 from podrelay.operator.plan import Plan
-from podrelay.operator.planner import approvals, due_pod, failures, hooks, retry_policy, starting, statuses
+from podrelay.operator.planner import (
+    approvals,
+    due_pod,
+    failures,
+    hooks,
+    retry_policy,
+    starting,
+    statuses,
+    termination_message,
+)
 from podrelay.operator.planner.due_pod import Attempt
+from podrelay.operator.pods import Pod
 from podrelay.operator.view import View
 
 
@@ -44,6 +65,36 @@ def apply_answer(view: View, attempt: Attempt, record: Record) -> Plan:
             return _failed_attempt(view, status, record)
         case unknown:
             return _unknown(view, attempt, record, unknown)
+
+
+def finish_without_record(view: View, attempt: Attempt, pod: Pod, answer: StorableResponse) -> Plan | None:
+    """Return the end of a run whose first answer is final and needs no record, because its status has it all.
+
+    The pod, which Podrelay's finalizer keeps, is the record until the status is written. That is refused if another
+    replica has decided otherwise. None if a record is necessary: it keeps the log, and the state of a next iteration.
+    """
+    definition, ended = view.definition, pod.task.terminated
+    if definition is None or definition.spec.record_logs or not pod.reports_by_message or not pod.is_held:
+        return None
+    if answer.status not in {"done", "aborted"} or attempt.target.iteration > 1 or attempt.record is not None:
+        return None
+    if ended is None or termination_message.is_silent(pod):
+        return None  # what an exit code without a message means changes if the pod is deleted (`_needs_claim`)
+    about = pod.metadata
+    record = Record(
+        metadata=RecordMetadata(
+            about.name, about.namespace, about.uid, about.resource_version, about.creation_timestamp
+        ),
+        run_name=view.run.metadata.name,
+        iteration=attempt.target.iteration,
+        try_=attempt.target.try_,
+        pod_name=about.name,
+        pod_uid=about.uid,
+        started_at=ended.started_at,
+        finished_at=ended.finished_at,
+        response=Response(answer.status, answer.message),
+    )
+    return msgspec.structs.replace(apply_answer(view, attempt, record), output=answer.output)
 
 
 def _continue(view: View, status: TaskRunStatus, record: Record) -> Plan:

@@ -362,7 +362,8 @@ def _ended_without_answer(view: View, attempt: Attempt, pod: Pod) -> Plan:
         if view.now < settled:
             return Plan(status=statuses.running(view, view.run.status, attempt.target, pod), requeue_at=settled)
     if answer is not None:
-        return responses.write(view, WriteRecord(attempt.target, attempt.uid, pod, answer))
+        at_once = answers.finish_without_record(view, attempt, pod, answer)
+        return at_once or responses.write(view, WriteRecord(attempt.target, attempt.uid, pod, answer))
     if pod.metadata.deletion_timestamp is not None and not pod.has_started and view.must_start_by(pod) <= view.now:
         return responses.write_failure(
             view, attempt, pod, failures.pending_timeout(pod, _shown_problem(view.run.status))
