@@ -306,6 +306,13 @@ SHAPES = (
         script="""[ "$PODRELAY_ITERATION" = 2 ] || answer '{"status":"continue"}'""",
     ),
     Shape(
+        "message-once",
+        "Message",
+        Ending("Succeeded", "Done", 1, ((1, 1),)),
+        {"recordLogs": False, "podCleanup": "Always"},
+        script="""answer '{"status":"done"}'""",
+    ),
+    Shape(
         "message-retry",
         "Message",
         Ending("Succeeded", "Done", 1, RETRIED, (("i1", "error"), ("i1t2", "done")), ("i1", "i1t2"), attempts=1),

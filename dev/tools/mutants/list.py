@@ -838,4 +838,10 @@ OTHERS: Final = (
         "if not variable.name.startswith(override_rules.RESERVED)",
         "if True",
     ),
+    Mutant(
+        "AnswerOfAnySize",
+        "gateway/schema/executing.py",
+        "            self.context_value.budget.take_answer(size)\n",
+        "            pass\n",
+    ),
 )

@@ -35,6 +35,8 @@ FETCHES_AT_ONCE: Final = 16
 """How many of these requests run at the same time, so that other operations can use the rest of the gateway's."""
 MAX_PAYLOAD_BYTES: Final = 16 * 2**20
 """The total size of these payloads."""
+MAX_ANSWER_BYTES: Final = 16 * 2**20
+"""The size of an answer: encoding and sending it blocks the event loop for 2 ms for each MiB."""
 MAX_LOOKS: Final = 1_000_000
 """Comparisons with objects of the cache that one operation may cause: each costs about 0.5 us."""
 
@@ -153,14 +155,15 @@ class Budget:
     fetches: int = MAX_FETCHES
     looks: int = MAX_LOOKS
     payload_bytes: int = MAX_PAYLOAD_BYTES
+    answer_bytes: int = MAX_ANSWER_BYTES
     batch: "Budget | None" = None
     fetching: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FETCHES_AT_ONCE))
 
     @classmethod
     def of_batch(cls) -> "Budget":
-        """Return the budget of a whole batch: as much as two operations, but payloads and lines of one.
+        """Return the budget of a whole batch: as much as two operations, but payloads, lines and an answer of one.
 
-        All payloads and lines are in memory until the whole answer is sent.
+        The whole answer is in memory until it is sent.
         """
         return cls(rows=2 * MAX_ROWS, fetches=2 * MAX_FETCHES, looks=2 * MAX_LOOKS)
 
@@ -193,6 +196,19 @@ class Budget:
             size,
             f"The input, output and log lines have more than {MAX_PAYLOAD_BYTES // 2**20} MiB; "
             "ask for those of fewer tasks at once.",
+        )
+
+    def take_answer(self, size: int) -> None:
+        """Account for bytes of the answer.
+
+        Raises:
+            LimitError: there are too many.
+        """
+        self._take(
+            "answer_bytes",
+            size,
+            f"The answer would have more than {MAX_ANSWER_BYTES // 2**20} MiB; ask for fewer tasks at once, and for "
+            "each of their fields once.",
         )
 
     def take_rows(self, count: int) -> None:

@@ -146,6 +146,38 @@ async def test_payloads_have_a_limit_of_bytes(gateway: Gateway) -> None:
     assert "16 MiB" in answer["errors"][0]["message"]
 
 
+@pytest.mark.parametrize("large", ["a" * 200_000, {"x": 2**70, "y": "z" * 200_000}], ids=["text", "large integer"])
+async def test_an_answer_has_a_limit_although_each_object_is_read_once(gateway: Gateway, large: Any) -> None:
+    root = "/apis/podrelay.dev/v1alpha1/namespaces/shop/taskruns"
+    for number in range(5):
+        gateway.cache.runs.apply(run(f"r{number}"))
+        gateway.api.objects[f"{root}/r{number}"] = {"spec": {"input": {"x": large}}}
+    again = " ".join(f"a{number}: input" for number in range(28))
+
+    answer = await gateway.ask(f"{{ backgroundTasks {{ listTasks {{ data {{ {again} }} }} }} }}")
+
+    assert {error["extensions"]["code"] for error in answer["errors"]} == {LIMIT}
+    assert "The answer would have more than 16 MiB" in answer["errors"][0]["message"]
+    shown = [value for task in answer["data"]["backgroundTasks"]["listTasks"]["data"] for value in task.values()]
+    assert 70 < sum(value is not None for value in shown) < 90, "what fits is returned"
+
+
+async def test_texts_count_too(gateway: Gateway) -> None:
+    for number in range(300):
+        gateway.cache.runs.apply(run(f"r{number}", phase="Failed", message="m" * 1000))
+    tasks = " ".join(
+        f"l{place}: listTasks(limit: 100) {{ data {{ {' '.join(f'a{place}{n}: message' for n in range(7))} }} }}"
+        for place in range(3)
+    )
+    call = Budget(answer_bytes=2_000_000)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Call, "for_operation", lambda self: dataclasses.replace(self, budget=call))
+        answer = await gateway.ask(f"{{ backgroundTasks {{ {tasks} }} }}")
+
+    assert {error["extensions"]["code"] for error in answer["errors"]} == {LIMIT}
+
+
 async def test_a_refusal_of_one_list_leaves_an_answer_for_all(gateway: Gateway) -> None:
     """Lists that show the same logs share each read; a refused list no longer waits for it, but the others do."""
     for number in range(100):

@@ -5,10 +5,12 @@ event loop for 80 ms. Its executor refers to itself, so it and all errors are fr
 """
 
 import inspect
+import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Final, NoReturn
 
-from graphql import GraphQLError, GraphQLOutputType, GraphQLResolveInfo
+import orjson
+from graphql import GraphQLError, GraphQLLeafType, GraphQLOutputType, GraphQLResolveInfo
 from graphql.execution import Executor
 from graphql.execution.collect_fields import FieldDetailsList
 from graphql.pyutils import Path, gather_with_cancel
@@ -28,6 +30,17 @@ _FIELDS_AT_ONCE: Final = 64
 
 If the operation runs out of time, each of these fields leaves 70 objects for the garbage collector.
 """
+
+
+_ACCOUNTED_BYTES: Final = 2**14
+"""The size of an answer is accounted for in steps, because that takes longer than a short text."""
+
+
+def _size_of(value: object) -> int:
+    try:
+        return len(orjson.dumps(value))
+    except orjson.JSONEncodeError:  # it has integers of more than 64 bits, or is nested deeply
+        return len(json.dumps(value))
 
 
 def clear_tracebacks(error: BaseException | None) -> None:
@@ -65,6 +78,7 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         # Those of graphql-core are methods of this object, which would be a cycle; no field of this schema uses them.
         self.async_helpers = _NO_HELPERS
         self._fields = 0
+        self._unpaid = 0
         self._refusal: GraphQLError | None = None
 
     @classmethod
@@ -74,6 +88,19 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         if isinstance(built, list) and len(built) <= _SUGGESTIONS:
             return super().build(*args, **kwargs)
         return built
+
+    def complete_leaf_value(self, return_type: GraphQLLeafType, result: Any) -> Any:  # type: ignore[override]
+        """Complete a scalar, and account for its size: a field can be queried many times under different names."""
+        completed = Executor.complete_leaf_value(return_type, result)
+        kind = type(completed)
+        if kind is str:
+            self._unpaid += len(completed)
+        elif kind is dict or kind is list:
+            self._unpaid += _size_of(completed)
+        if self._unpaid > _ACCOUNTED_BYTES:
+            size, self._unpaid = self._unpaid, 0
+            self.context_value.budget.take_answer(size)
+        return completed
 
     async def complete_async_iterator_value(
         self,
