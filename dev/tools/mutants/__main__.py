@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from dev.tools.mutants.list import CORE, OTHERS, Mutant
+from dev.tools.mutants.list import CORE, OTHERS
+from dev.tools.mutants.mutant import Mutant
 from dev.tools.mutants.play import Outcome, play
 
 SHARE: Final = 0.8

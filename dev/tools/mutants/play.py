@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dev.tools.mutants.list import Mutant
+from dev.tools.mutants.mutant import Mutant
 
 ROOT: Final = Path(__file__).parents[3]
 PACKAGE: Final = ROOT / "operator" / "podrelay"

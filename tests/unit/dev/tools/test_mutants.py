@@ -2,7 +2,8 @@
 
 import pytest
 
-from dev.tools.mutants.list import CORE, OTHERS, Mutant
+from dev.tools.mutants.list import CORE, OTHERS
+from dev.tools.mutants.mutant import Mutant
 from dev.tools.mutants.play import PACKAGE, play
 
 SAMPLE = ("ContinueKeepsAttempts", "SlotFreeWithTheStatus", "HooksOfALaterDefinition")
