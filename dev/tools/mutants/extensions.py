@@ -151,7 +151,7 @@ EXTENSIONS: Final = (
     Mutant(
         "AnswerOfAnySize",
         "gateway/schema/executing.py",
-        "            self.context_value.budget.take_answer(size)\n",
-        "            pass\n",
+        "        self._bytes_left = left\n",
+        "        pass\n",
     ),
 )

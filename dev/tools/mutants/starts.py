@@ -54,8 +54,8 @@ STARTS: Final = (
     Mutant(
         "EarlierOutputLost",
         "operator/planner/answers.py",
-        "attempt.target.iteration > 1 or attempt.record is not None:",
-        "attempt.record is not None:",
+        "if attempt.target.iteration > 1 or attempt.target.checkpoint is not None:",
+        "if False:",
     ),
     Mutant(
         "EndedStandbyKeepsItsSlot",

@@ -147,6 +147,7 @@ class Budget:
 
     Attributes:
         batch: what remains for all operations of the batch together; None: the operation is not in a batch.
+        answer_bytes: of the answers of a batch; each operation has its own account (`schema.executing`).
         fetching: held during each read from the API server.
     """
 
@@ -155,8 +156,8 @@ class Budget:
     fetches: int = MAX_FETCHES
     looks: int = MAX_LOOKS
     payload_bytes: int = MAX_PAYLOAD_BYTES
-    answer_bytes: int = MAX_ANSWER_BYTES
     batch: "Budget | None" = None
+    answer_bytes: int = MAX_ANSWER_BYTES
     fetching: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FETCHES_AT_ONCE))
 
     @classmethod
@@ -196,19 +197,6 @@ class Budget:
             size,
             f"The input, output and log lines have more than {MAX_PAYLOAD_BYTES // 2**20} MiB; "
             "ask for those of fewer tasks at once.",
-        )
-
-    def take_answer(self, size: int) -> None:
-        """Account for bytes of the answer.
-
-        Raises:
-            LimitError: there are too many.
-        """
-        self._take(
-            "answer_bytes",
-            size,
-            f"The answer would have more than {MAX_ANSWER_BYTES // 2**20} MiB; ask for fewer tasks at once, and for "
-            "each of their fields once.",
         )
 
     def take_rows(self, count: int) -> None:

@@ -17,6 +17,7 @@ from podrelay.gateway.errors import LimitError, ValidationError
 from podrelay.gateway.event_loop.turns import Paced, Turns
 from podrelay.gateway.payloads import Payloads
 from podrelay.gateway.query import filters, sorting
+from podrelay.gateway.schema import executing
 from podrelay.gateway.schema.build import build
 from tests.unit.gateway.builders import definition, record, run
 from tests.unit.gateway.conftest import Gateway, Start
@@ -162,20 +163,45 @@ async def test_an_answer_has_a_limit_although_each_object_is_read_once(gateway: 
     assert 70 < sum(value is not None for value in shown) < 90, "what fits is returned"
 
 
-async def test_texts_count_too(gateway: Gateway) -> None:
-    for number in range(300):
-        gateway.cache.runs.apply(run(f"r{number}", phase="Failed", message="m" * 1000))
-    tasks = " ".join(
-        f"l{place}: listTasks(limit: 100) {{ data {{ {' '.join(f'a{place}{n}: message' for n in range(7))} }} }}"
-        for place in range(3)
-    )
-    call = Budget(answer_bytes=2_000_000)
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [("message", "m" * 1000), ("message", "\u0001" * 200), ("error: queue { position }", "m")],
+    ids=["texts", "escaped", "names"],
+)
+async def test_small_values_count_too(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, field: str, message: str
+) -> None:
+    monkeypatch.setattr(executing, "MAX_ANSWER_BYTES", 100_000)
+    for number in range(100):
+        gateway.cache.runs.apply(run(f"r{number}", phase="Failed", message=message))
+    aliases = " ".join(f"{'a' * 98}{n:02}: {field.removeprefix('error: ')}" for n in range(28))
 
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Call, "for_operation", lambda self: dataclasses.replace(self, budget=call))
-        answer = await gateway.ask(f"{{ backgroundTasks {{ {tasks} }} }}")
+    answer = await gateway.ask(f"{{ backgroundTasks {{ listTasks(limit: 100) {{ data {{ {aliases} }} }} }} }}")
 
     assert {error["extensions"]["code"] for error in answer["errors"]} == {LIMIT}
+    assert len(json.dumps(answer["data"])) < 110_000
+
+
+async def test_a_batch_has_the_answers_of_one_operation(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Call, "for_batch", lambda self: dataclasses.replace(self, batch=Budget(answer_bytes=50_000)))
+    for number in range(100):
+        gateway.cache.runs.apply(run(f"r{number}", phase="Failed", message="m" * 200))
+    query = "{ backgroundTasks { listTasks(limit: 100) { data { message } } } }"
+
+    response = await gateway.post([{"query": query}] * 10)
+
+    sizes = [len(json.dumps(one["data"])) for one in await response.json()]
+    assert sizes[0] > 20_000
+    assert sum(sizes) < 80_000
+
+
+async def test_an_alias_must_be_short(gateway: Gateway) -> None:
+    alias = "a" * 100
+    assert "errors" not in await gateway.ask(f"{{ {alias}: __typename }}")
+
+    refused = await gateway.ask(f"{{ {alias}b: __typename }}")
+    assert refused["errors"][0]["extensions"]["code"] == LIMIT
+    assert "has 101 characters, more than the 100 that are allowed" in refused["errors"][0]["message"]
 
 
 async def test_a_refusal_of_one_list_leaves_an_answer_for_all(gateway: Gateway) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from podrelay.gateway.objects import Present, Response
 from podrelay.gateway.query import following, log_lines
+from podrelay.gateway.schema import executing
 from tests.unit.gateway.builders import record, run
 from tests.unit.gateway.conftest import Gateway
 
@@ -91,6 +92,18 @@ async def test_a_task_that_leaves_the_filter_is_announced_once(gateway: Gateway)
     assert left["task"] == {"taskStatus": "success", "version": "2"}
     assert (entered["type"], entered["id"], entered["matches"]) == ("ADDED", "other", True)
     assert (deleted["type"], deleted["matches"]) == ("DELETED", False)
+
+
+async def test_each_event_is_an_answer_of_its_own(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their sizes do not add up, so a subscription can last for any time."""
+    monkeypatch.setattr(executing, "MAX_ANSWER_BYTES", 3000)
+    document = "subscription { taskUpdated(announce: true) { type task { message } } }"
+    async with subscribe(gateway, document) as subscription:
+        assert (await subscription.next())["type"] == "READY"
+        for number in range(8):
+            gateway.cache.runs.apply(run("words", about={"version": str(number + 2)}, message=f"{number}" * 1000))
+            event = await subscription.next()
+            assert event["task"]["message"] == f"{number}" * 1000
 
 
 async def test_a_subscription_may_search_like_a_list(gateway: Gateway) -> None:

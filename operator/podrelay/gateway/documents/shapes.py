@@ -27,6 +27,7 @@ MAX_DEFINITIONS: Final = 50
 """Operations and fragments of a document."""
 MAX_FIELDS: Final = 2000
 """Fields of a document; a field in a fragment counts each time the fragment is spread."""
+MAX_ALIAS_LENGTH: Final = 100
 MAX_SAME_FIELDS: Final = 100
 """Fields of the same name. Validation compares each pair of them, to check whether they can be merged."""
 _HIDDEN: Final = "__"
@@ -108,6 +109,14 @@ def check(document: DocumentNode, limits: DocumentLimits) -> None:
     _check_totals(operations, limits)
 
 
+def _check_alias(alias: str) -> None:
+    if len(alias) > MAX_ALIAS_LENGTH:
+        raise LimitError(
+            f"The alias {alias[:20]}... has {len(alias)} characters, more than the {MAX_ALIAS_LENGTH} that are "
+            "allowed: the answer repeats it for each object."
+        )
+
+
 def _check_names(names: Counter[str]) -> None:
     for name, count in names.most_common(1):
         if count > MAX_SAME_FIELDS:
@@ -162,7 +171,9 @@ def _shape(selections: SelectionSetNode, names: Counter[str]) -> _Shape:
                     waiting.append((selection.selection_set, depth))
                 case FieldNode():
                     shape.fields += 1
-                    shape.aliases += selection.alias is not None
+                    if selection.alias is not None:
+                        shape.aliases += 1
+                        _check_alias(selection.alias.value)
                     names[selection.name.value] += 1
                     if selection.selection_set is not None:
                         below = depth + (not selection.name.value.startswith(_HIDDEN))

@@ -23,10 +23,10 @@ class EncodedResult(ExecutionResult):
     """The result of an operation without its objects.
 
     Attributes:
-        encoded: the answer in JSON.
+        encoded: the answer in JSON, in pieces.
     """
 
-    encoded: bytes = b""
+    encoded: tuple[bytes, ...] = ()
 
 
 async def answer(
@@ -40,7 +40,21 @@ async def answer(
         execute: executes one operation.
     """
     result = await _result(call, operation, execute)
-    return EncodedResult(data=None, errors=None, encoded=bodies.encode(process_result(result)))
+    encoded = await bodies.encode_in_turns(process_result(result), call.services.turns.give)
+    if call.batch is not None:
+        call.batch.answer_bytes -= sum(map(len, encoded))
+    return EncodedResult(data=None, errors=None, encoded=tuple(encoded))
+
+
+def joined(answers: list[bytes] | list[list[bytes]]) -> list[bytes]:
+    """Return the pieces of a whole body: those of one answer, or of the answers to a batch."""
+    pieces: list[bytes] = []
+    for answer in answers:
+        if isinstance(answer, bytes):
+            pieces.append(answer)
+        else:
+            pieces += [b"," if pieces else b"[", *answer]
+    return pieces if isinstance(answers[0], bytes) else [*pieces, b"]"]
 
 
 async def _result(

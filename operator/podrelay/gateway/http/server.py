@@ -38,6 +38,7 @@ from podrelay.gateway.http.connections import Connections
 from podrelay.gateway.http.cors import STALE_HEADER, Handler, cors
 from podrelay.gateway.http.counting import requests
 from podrelay.gateway.http.messages import CheckedSocket
+from podrelay.gateway.http.pieces import LARGE_BODY, Pieces
 from podrelay.gateway.http.tenants import ASSUME_HEADER, PATH, TENANT_HEADER, scope_of
 from podrelay.gateway.per_user_limits import TooManyError
 from podrelay.gateway.read_your_writes import READ_AFTER_HEADER
@@ -247,10 +248,11 @@ class View(GraphQLView[Call, None]):
         return [await batches.answer(call, one, execute) for one in request_data]
 
     async def process_result(self, request: web.Request, result: ExecutionResult) -> GraphQLHTTPResponse:
-        """Return what is encoded as the answer; those of a batch are encoded already."""
+        """Return the encoded answer; those of a batch are encoded already."""
         if isinstance(result, batches.EncodedResult):
-            return cast("GraphQLHTTPResponse", orjson.Fragment(result.encoded))
-        return await super().process_result(request, result)
+            return cast("GraphQLHTTPResponse", [*result.encoded])
+        answer = await super().process_result(request, result)
+        return cast("GraphQLHTTPResponse", await bodies.encode_in_turns(answer, self._services.turns.give))
 
     def parse_json(self, data: str | bytes) -> Any:
         """Decode the body of a request: an operation, or a batch of operations."""
@@ -272,8 +274,10 @@ class View(GraphQLView[Call, None]):
     def create_response(
         self, response_data: GraphQLHTTPResponse | list[GraphQLHTTPResponse], sub_response: web.Response
     ) -> web.Response:
-        """Return the answer."""
-        sub_response.body = bodies.encode(response_data)
+        """Return the answer; `process_result` has encoded it."""
+        encoded = cast("list[bytes] | list[list[bytes]]", response_data)
+        body = Pieces(batches.joined(encoded))
+        sub_response.body = body if body.size > LARGE_BODY else b"".join(body.pieces)
         sub_response.content_type = "application/json"
         return sub_response
 

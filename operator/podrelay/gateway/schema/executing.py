@@ -10,14 +10,14 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Final, NoReturn
 
 import orjson
-from graphql import GraphQLError, GraphQLLeafType, GraphQLOutputType, GraphQLResolveInfo
+from graphql import GraphQLError, GraphQLLeafType, GraphQLObjectType, GraphQLOutputType, GraphQLResolveInfo
 from graphql.execution import Executor
-from graphql.execution.collect_fields import FieldDetailsList
+from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from graphql.pyutils import Path, gather_with_cancel
 from graphql.type.definition import GraphQLResolveInfoHelpers
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from podrelay.gateway.call import Call
+from podrelay.gateway.call import MAX_ANSWER_BYTES, Call
 from podrelay.gateway.errors import LimitError
 from podrelay.gateway.schema.masking import is_bug
 
@@ -32,8 +32,10 @@ If the operation runs out of time, each of these fields leaves 70 objects for th
 """
 
 
-_ACCOUNTED_BYTES: Final = 2**14
-"""The size of an answer is accounted for in steps, because that takes longer than a short text."""
+_FIELD_BYTES: Final = 8
+"""Of a field in an answer, in addition to its name and its text: quotes, colon, comma, a number or null."""
+_SHORT: Final = 32
+"""Characters of a text whose encoded size is not worth being determined: at most six times as much."""
 
 
 def _size_of(value: object) -> int:
@@ -78,7 +80,8 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         # Those of graphql-core are methods of this object, which would be a cycle; no field of this schema uses them.
         self.async_helpers = _NO_HELPERS
         self._fields = 0
-        self._unpaid = 0
+        batch = self.context_value.batch
+        self._bytes_left = MAX_ANSWER_BYTES if batch is None else batch.answer_bytes
         self._refusal: GraphQLError | None = None
 
     @classmethod
@@ -89,18 +92,42 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
             return super().build(*args, **kwargs)
         return built
 
+    def execute_fields(
+        self,
+        parent_type: GraphQLObjectType,
+        source_value: Any,
+        path: Path | None,
+        grouped_field_set: GroupedFieldSet,
+        position_context: Any,
+    ) -> Any:
+        """Execute the fields of an object, and account for their names, which the query can choose."""
+        self._take_bytes(sum(map(len, grouped_field_set)) + _FIELD_BYTES * len(grouped_field_set))
+        return super().execute_fields(parent_type, source_value, path, grouped_field_set, position_context)
+
     def complete_leaf_value(self, return_type: GraphQLLeafType, result: Any) -> Any:  # type: ignore[override]
         """Complete a scalar, and account for its size: a field can be queried many times under different names."""
         completed = Executor.complete_leaf_value(return_type, result)
         kind = type(completed)
-        if kind is str:
-            self._unpaid += len(completed)
-        elif kind is dict or kind is list:
-            self._unpaid += _size_of(completed)
-        if self._unpaid > _ACCOUNTED_BYTES:
-            size, self._unpaid = self._unpaid, 0
-            self.context_value.budget.take_answer(size)
+        if kind is str or kind is dict or kind is list:
+            is_short = kind is str and len(completed) < _SHORT
+            self._take_bytes(len(completed) if is_short else _size_of(completed), is_short=is_short)
         return completed
+
+    def _take_bytes(self, size: int, *, is_short: bool = True) -> None:
+        """Account for bytes of this answer, or of this event of a subscription.
+
+        What is short is refused later than the rest: without the ids, there would be no list at all.
+
+        Raises:
+            LimitError: there are too many.
+        """
+        left = self._bytes_left - size
+        if left < (-MAX_ANSWER_BYTES // 16 if is_short else 0):
+            raise LimitError(
+                f"The answer would have more than {MAX_ANSWER_BYTES // 2**20} MiB; ask for fewer tasks at once, for "
+                "each of their fields once, and for less in one batch."
+            )
+        self._bytes_left = left
 
     async def complete_async_iterator_value(
         self,

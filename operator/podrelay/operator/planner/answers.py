@@ -76,8 +76,10 @@ def finish_without_record(view: View, attempt: Attempt, pod: Pod, answer: Storab
     definition, ended = view.definition, pod.task.terminated
     if definition is None or definition.spec.record_logs or not pod.reports_by_message or not pod.is_held:
         return None
-    if answer.status not in {"done", "aborted"} or attempt.target.iteration > 1 or attempt.record is not None:
+    if answer.status not in {"done", "aborted"} or answer.error is not None or attempt.record is not None:
         return None
+    if attempt.target.iteration > 1 or attempt.target.checkpoint is not None:
+        return None  # its output may be that of the state before it
     if ended is None or termination_message.is_silent(pod):
         return None  # what an exit code without a message means changes if the pod is deleted (`_needs_claim`)
     about = pod.metadata

@@ -47,6 +47,7 @@ class _Unlimited:
     """A call that has time left."""
 
     services = SimpleNamespace(turns=Turns())
+    batch = None
 
     def seconds_left(self) -> float:
         return 1
@@ -75,7 +76,7 @@ async def test_an_answer_of_a_batch_keeps_no_objects() -> None:
     found = await batches.answer(cast("Any", _Unlimited()), operation, execute)
 
     assert (found.data, found.errors) == (None, None)
-    assert json.loads(found.encoded) == {"data": {"a": [1, "\ud800"]}, "errors": [{"message": "no \ud800"}]}
+    assert json.loads(b"".join(found.encoded)) == {"data": {"a": [1, "\ud800"]}, "errors": [{"message": "no \ud800"}]}
 
 
 async def test_garbage_is_collected_when_a_batch_was_answered(

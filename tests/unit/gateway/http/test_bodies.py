@@ -119,3 +119,25 @@ def test_the_slower_encoder_gets_only_what_the_fast_one_refuses(monkeypatch: pyt
 
     names = ["data", "backgroundTasks", "listTasks", "data", "id", "input", "n", "list"]
     assert [value for value in encoded if value not in names] == [2**70]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"data": None},
+        {"data": {}},
+        {"data": {"a": {"b": {"data": [{"x": [1, "ä"], "y": 2**70}, {}, None]}}}, "errors": [{"message": "no \ud800"}]},
+        {"data": {"backgroundTasks": {"listTasks": {"data": [{"input": {"a": "x" * 5000}}] * 3}}}, "extensions": {}},
+    ],
+)
+async def test_an_answer_is_encoded_in_pieces_with_turns_in_between(answer: Any) -> None:
+    turns = 0
+
+    async def give() -> None:
+        nonlocal turns
+        turns += 1
+
+    pieces = await bodies.encode_in_turns(answer, give)
+
+    assert json.loads(b"".join(pieces)) == answer
+    assert turns == sum(len(piece) > 1024 for piece in pieces)
