@@ -143,7 +143,8 @@ class TaskDefinitionSpec(Model):
     """Lifecycle hooks that the task's code implements."""
     record_logs: bool = True
     """Keep the task's structured log lines in its records, in addition to the pod's own output. With reporting
-    TerminationMessage, a run without logs that ends with its first answer has no record at all, which is faster."""
+    TerminationMessage and false, an answer done or aborted of the first iteration, written as a message, needs no
+    record, which is faster."""
     self_cleanup: Annotated[
         list[Literal["OnSuccess", "OnError", "OnAbort"]], Field(max_length=3), extension(list_type="set")
     ] = []
