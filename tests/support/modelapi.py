@@ -54,6 +54,8 @@ class ModelApi(MemoryClient):
         """The error of requests for logs, if any."""
         self.removed_at: dict[str, datetime] = {}
         """The time of removal of each object, by UID."""
+        self.deleted_at: dict[str, datetime] = {}
+        """The deletion timestamp that a removed object had, by UID."""
         self.stamp: datetime | None = None
         """The time that the API server has set in an object before its validating admission; None: now."""
         self.admit: Callable[[str, Manifest], None] = lambda _plural, _body: None
@@ -75,6 +77,8 @@ class ModelApi(MemoryClient):
         if event.is_deletion:
             del self.objects[event.plural, metadata["name"]]
             self.removed_at[metadata["uid"]] = self.now
+            if "deletionTimestamp" in metadata:
+                self.deleted_at[metadata["uid"]] = datetime.fromisoformat(metadata["deletionTimestamp"])
         else:
             self.objects[event.plural, metadata["name"]] = event.object
 

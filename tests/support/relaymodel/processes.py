@@ -310,7 +310,10 @@ def has_token(api: ModelApi, process: Process) -> bool:
     """Whether the API server still accepts the token of the pod."""
     removed_at = api.removed_at.get(process.uid)
     if removed_at is not None:
-        return api.now <= removed_at + timedelta(seconds=TOKEN_SECONDS)
+        deleted_at = api.deleted_at.get(process.uid, removed_at)
+        return api.now <= min(
+            removed_at + timedelta(seconds=TOKEN_SECONDS), deleted_at + timedelta(seconds=DELETED_TOKEN_SECONDS)
+        )
     metadata = api.read("pods", process.pod)["metadata"]
     if "deletionTimestamp" not in metadata:
         return True

@@ -561,7 +561,10 @@ class Promises:
         """Return whether the status of a run may lag behind: it has a new pod that reports by message."""
         since = self._world.api.now - self._world.settings.status_delay
         pods = [pod["metadata"] for pod in self._world.pods() if pod["metadata"]["ownerReferences"][0]["uid"] == uid]
-        is_new = any(datetime.fromisoformat(about["creationTimestamp"]) > since for about in pods)
+        # An operator counts from when it has first seen a pod.
+        is_new = any(
+            max(datetime.fromisoformat(about["creationTimestamp"]), self._world.started_at) > since for about in pods
+        )
         return is_new and self._world.spec["reporting"] == names.REPORTING_TERMINATION_MESSAGE
 
     def _see_waits(self) -> None:

@@ -242,6 +242,7 @@ class World:
 
     def _operator(self, skew: timedelta = timedelta(), led_since: datetime | None = None) -> Operator:
         keys = [Key(NAMESPACE, name) for name in self.names]
+        self.started_at = self.api.now
         return Operator(self.api, keys, self.settings, skew, led_since, has_deadlines=self._has_deadlines)
 
     def restart_operator(self, index: int = 0, skew: timedelta = timedelta(), *, is_released: bool = False) -> None:
