@@ -308,8 +308,8 @@ SHAPES = (
     Shape(
         "message-once",
         "Message",
-        Ending("Succeeded", "Done", 1, ((1, 1),)),
-        {"recordLogs": False, "podCleanup": "Always"},
+        Ending("Succeeded", "Done", 1, ((1, 1),), (), ("i1",)),
+        {"recordLogs": False},
         script="""answer '{"status":"done"}'""",
     ),
     Shape(
