@@ -120,7 +120,7 @@ class LeastWrites:
 
 
 class SamePods(LeastWrites):
-    """The same writes, with the pods that the operator creates: their variables cost the API server the most."""
+    """The same writes, with the larger pods that the operator creates."""
 
     name = "same pods"
 
