@@ -369,7 +369,7 @@ class Promises:
             answer = (record.get("response") or {}).get("status")
             if record["metadata"]["ownerReferences"][0]["uid"] != process.run_uid:
                 continue
-            if answer in {"continue", "done"} and record["iteration"] >= me.iteration and not _asks_nobody(process):
+            if answer in {"continue", "done"} and record["iteration"] >= me.iteration and not _cannot_ask(process):
                 self._break(f"{process.pod} runs although {record['podName']} answered {answer}")
         for other in self._of(process.run_uid):
             self._see_other(process, other)
@@ -386,7 +386,7 @@ class Promises:
         said = (other.stored or {}).get("status")
         self._see_wait(process, other)
         is_answered = said in {"continue", "done", "aborted"} and other.me.iteration >= me.iteration
-        if is_answered and not other.is_orphan and not _asks_nobody(process):
+        if is_answered and not other.is_orphan and not _cannot_ask(process):
             self._break(f"{process.pod} runs although {other.pod} said {said}")
         is_certain = not other.is_orphan and other.node not in self._world.nodes.ever_lost
         if is_certain and other.has_begun and other.leaves_threads and not other.has_ended:
@@ -640,7 +640,7 @@ class Promises:
                 self._break(f"{self._names[uid]} has the hooks {status.get('hooksDue')} due, not {due}")
 
 
-def _asks_nobody(process: Process) -> bool:
+def _cannot_ask(process: Process) -> bool:
     """Return whether nothing can stop a container before it begins: its pod was deleted by force, and has no token."""
     return process.is_orphan and process.by_message
 
