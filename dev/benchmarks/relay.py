@@ -64,13 +64,13 @@ async def measure(
 async def _arenas(client: Client) -> AsyncIterator[list[tuple[Contender, Arena]]]:
     """Create the namespaces of all contenders at the start, so that the conditions are the same for each of them."""
     async with AsyncExitStack() as stack:
-        floor, least, same, jobs, relay, inputs = [
+        floor, least, same, jobs, relay, short = [
             await stack.enter_async_context(arena(client, name))
-            for name in ("pods", "least", "same", "jobs", "runs", "inputs")
+            for name in ("pods", "least", "same", "jobs", "runs", "lean")
         ]
         ours, lean, theirs = Relay(), LeanRelay(), Jobs()
         await stack.enter_async_context(ours.watching(relay))
-        await stack.enter_async_context(lean.watching(inputs))
+        await stack.enter_async_context(lean.watching(short))
         await stack.enter_async_context(theirs.watching(jobs))
         yield [
             (Floor(), floor),
@@ -78,7 +78,7 @@ async def _arenas(client: Client) -> AsyncIterator[list[tuple[Contender, Arena]]
             (SamePods(), same),
             (theirs, jobs),
             (ours, relay),
-            (lean, inputs),
+            (lean, short),
         ]
 
 

@@ -66,8 +66,8 @@ STARTS: Final = (
     Mutant(
         "EndedStandbyReplacedWithoutASlot",
         "operator/planner/starting.py",
-        "if gone is None and pod.is_released and admission.has_to_queue(view):",
-        "if gone is None and pod.is_released and False:",
+        "if waiting is None and pod.is_released and admission.has_to_queue(view):",
+        "if waiting is None and pod.is_released and False:",
     ),
     Mutant(
         "EndedStandbyHeldWhileHooksRun",

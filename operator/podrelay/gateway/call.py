@@ -36,7 +36,7 @@ FETCHES_AT_ONCE: Final = 16
 MAX_PAYLOAD_BYTES: Final = 16 * 2**20
 """The total size of these payloads."""
 MAX_ANSWER_BYTES: Final = 16 * 2**20
-"""The size of an answer: encoding and sending it blocks the event loop for 2 ms for each MiB."""
+"""The size of an answer: it is in memory until it is sent."""
 MAX_LOOKS: Final = 1_000_000
 """Comparisons with objects of the cache that one operation may cause: each costs about 0.5 us."""
 

@@ -6,7 +6,7 @@ starts: ten lists of a thousand tasks are 168,000 objects, and a garbage collect
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cross_web import HTTPException
 from graphql import GraphQLError
@@ -26,7 +26,7 @@ class EncodedResult(ExecutionResult):
         encoded: the answer in JSON, in pieces.
     """
 
-    encoded: tuple[bytes, ...] = ()
+    encoded: list[bytes] = field(default_factory=list)
 
 
 async def answer(
@@ -43,7 +43,7 @@ async def answer(
     encoded = await bodies.encode_in_turns(process_result(result), call.services.turns.give)
     if call.batch is not None:
         call.batch.answer_bytes -= sum(map(len, encoded))
-    return EncodedResult(data=None, errors=None, encoded=tuple(encoded))
+    return EncodedResult(data=None, errors=None, encoded=encoded)
 
 
 def joined(answers: list[bytes] | list[list[bytes]]) -> list[bytes]:

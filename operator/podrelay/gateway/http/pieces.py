@@ -8,11 +8,11 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
 
 LARGE_BODY: Final = 2**18
-"""Bytes that are sent at once, which takes a tenth of a millisecond."""
+"""Bytes that are sent at once."""
 
 
 class Pieces(Payload):
-    """A body that was encoded in pieces: they are never joined, which would take 2 ms for each MiB.
+    """A body that was encoded in pieces: they are never joined, which would block the event loop.
 
     Args:
         pieces: the pieces of the body.

@@ -250,7 +250,7 @@ class View(GraphQLView[Call, None]):
     async def process_result(self, request: web.Request, result: ExecutionResult) -> GraphQLHTTPResponse:
         """Return the encoded answer; those of a batch are encoded already."""
         if isinstance(result, batches.EncodedResult):
-            return cast("GraphQLHTTPResponse", [*result.encoded])
+            return cast("GraphQLHTTPResponse", result.encoded)
         answer = await super().process_result(request, result)
         return cast("GraphQLHTTPResponse", await bodies.encode_in_turns(answer, self._services.turns.give))
 

@@ -101,28 +101,29 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         position_context: Any,
     ) -> Any:
         """Execute the fields of an object, and account for their names, which the query can choose."""
-        self._take_bytes(sum(map(len, grouped_field_set)) + _FIELD_BYTES * len(grouped_field_set))
+        # What is short is refused later than the rest: without the ids, there would be no list at all.
+        size = sum(map(len, grouped_field_set)) + _FIELD_BYTES * len(grouped_field_set)
+        self._take_bytes(size, down_to=-MAX_ANSWER_BYTES // 16)
         return super().execute_fields(parent_type, source_value, path, grouped_field_set, position_context)
 
     def complete_leaf_value(self, return_type: GraphQLLeafType, result: Any) -> Any:  # type: ignore[override]
         """Complete a scalar, and account for its size: a field can be queried many times under different names."""
         completed = Executor.complete_leaf_value(return_type, result)
         kind = type(completed)
-        if kind is str or kind is dict or kind is list:
-            is_short = kind is str and len(completed) < _SHORT
-            self._take_bytes(len(completed) if is_short else _size_of(completed), is_short=is_short)
+        if kind is str and len(completed) < _SHORT:
+            self._bytes_left -= len(completed)  # checked with the next object: this is called for each scalar
+        elif kind is str or kind is dict or kind is list:
+            self._take_bytes(_size_of(completed), down_to=0)
         return completed
 
-    def _take_bytes(self, size: int, *, is_short: bool = True) -> None:
+    def _take_bytes(self, size: int, *, down_to: int) -> None:
         """Account for bytes of this answer, or of this event of a subscription.
 
-        What is short is refused later than the rest: without the ids, there would be no list at all.
-
         Raises:
-            LimitError: there are too many.
+            LimitError: fewer than `down_to` would be left.
         """
         left = self._bytes_left - size
-        if left < (-MAX_ANSWER_BYTES // 16 if is_short else 0):
+        if left < down_to:
             raise LimitError(
                 f"The answer would have more than {MAX_ANSWER_BYTES // 2**20} MiB; ask for fewer tasks at once, for "
                 "each of their fields once, and for less in one batch."

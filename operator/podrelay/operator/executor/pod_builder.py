@@ -251,7 +251,7 @@ def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image
         names.ENV_PROTOCOL: str(protocol.VERSION),
     }
     if spec.reporting == names.REPORTING_API:
-        # Other pods cannot read records, and variables make a pod slower (docs/performance.md).
+        # Other pods cannot read records, and variables make a pod larger (docs/performance.md).
         values |= {
             names.ENV_STATE: target.state or "",
             names.ENV_CHECKPOINT: target.checkpoint or "",

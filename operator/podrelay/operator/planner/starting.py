@@ -127,10 +127,10 @@ def _obstructed(view: View, status: TaskRunStatus, target: Target) -> Plan | Non
 def _take_turn(view: View, status: TaskRunStatus, target: Target, pod: Pod | None) -> Plan:
     """Create the pod, or release the one that was created ahead, if no answer is missing and the limits allow it."""
     if pod is not None:
-        gone = _until_it_is_gone(view, status, pod)
-        if gone is None and pod.is_released and admission.has_to_queue(view):
-            return _queue(view, status)  # another pod replaces it, for which it keeps no slot
-        return gone or Plan(status=statuses.running(view, status, target, pod))
+        waiting = _until_it_is_gone(view, status, pod)
+        if waiting is None and pod.is_released and admission.has_to_queue(view):
+            return _queue(view, status)  # the pod that replaces it needs a slot
+        return waiting or Plan(status=statuses.running(view, status, target, pod))
     unconfirmed = due_pod.unconfirmed_attempt(view, target)
     if unconfirmed is not None:
         return Plan(actions=(ReadRecord(unconfirmed),))

@@ -140,4 +140,19 @@ async def test_an_answer_is_encoded_in_pieces_with_turns_in_between(answer: Any)
     pieces = await bodies.encode_in_turns(answer, give)
 
     assert json.loads(b"".join(pieces)) == answer
-    assert turns == sum(len(piece) > 1024 for piece in pieces)
+    assert turns == sum(len(piece) > 2048 for piece in pieces)
+
+
+async def test_large_items_are_encoded_one_by_one_and_small_ones_together() -> None:
+    async def give() -> None:
+        pass
+
+    rows = [{"n": "x" * 100}] * 50 + [{"n": "x" * 1_000_000}] * 9 + [{"n": 1}] * 50
+    answer: Any = {"data": {"backgroundTasks": {"listTasks": {"data": rows}}}}
+
+    pieces = await bodies.encode_in_turns(answer, give)
+
+    assert json.loads(b"".join(pieces)) == answer
+    assert sum(len(piece) > 1 for piece in pieces) < 35
+    assert max(map(len, pieces)) < 8_100_000
+    assert sum(len(piece) > 900_000 for piece in pieces) > 1
