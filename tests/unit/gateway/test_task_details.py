@@ -65,6 +65,21 @@ async def test_the_history_has_every_attempt_newest_first(gateway: Gateway) -> N
     assert (found[3]["nodeName"], found[3]["image"]) == ("node-1", "words:1")
 
 
+async def test_an_answer_without_a_record_has_the_output_of_the_run(gateway: Gateway) -> None:
+    """With `recordLogs: false`, a run that ends with its first answer has no record of it."""
+    gateway.cache.runs.apply(run("words", phase="Succeeded", pod="words-i1t2"))
+    recent = [
+        {"iteration": 1, "try": 2, "podName": "words-i1t2", "answer": "done"},
+        {"iteration": 1, "try": 1, "podName": "words-i1", "answer": "disrupted"},
+    ]
+    status = {"output": {"rows": 3}, "recentIterations": recent}
+    gateway.api.objects[f"{ROOT}/taskruns/words"] = {"status": status}
+
+    found = (await task(gateway, "history { answer output }"))["history"]
+
+    assert [(one["answer"], one["output"]) for one in found] == [("done", {"rows": 3}), ("disrupted", None)]
+
+
 async def test_a_long_history_is_read_in_parts(gateway: Gateway) -> None:
     gateway.cache.runs.apply(run("words"))
     for iteration in range(1, 121):
