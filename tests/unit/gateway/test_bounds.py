@@ -164,17 +164,22 @@ async def test_an_answer_has_a_limit_although_each_object_is_read_once(gateway: 
 
 
 @pytest.mark.parametrize(
-    ("field", "message"),
-    [("message", "m" * 1000), ("message", "\u0001" * 200), ("queue { position }", "m")],
-    ids=["texts", "escaped", "names"],
+    ("alias", "field", "message"),
+    [
+        ("a", "message", "m" * 1000),
+        ("a", "message", "\u0001" * 200),
+        ("a", "message", "m" * 31),
+        ("a" * 98, "queue { position }", "m"),
+    ],
+    ids=["texts", "escaped", "short", "names"],
 )
 async def test_small_values_count_too(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, field: str, message: str
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, alias: str, field: str, message: str
 ) -> None:
     monkeypatch.setattr(executing, "MAX_ANSWER_BYTES", 100_000)
     for number in range(100):
         gateway.cache.runs.apply(run(f"r{number}", phase="Failed", message=message))
-    aliases = " ".join(f"{'a' * 98}{n:02}: {field}" for n in range(28))
+    aliases = " ".join(f"{alias}{n:02}: {field}" for n in range(28))
 
     answer = await gateway.ask(f"{{ backgroundTasks {{ listTasks(limit: 100) {{ data {{ {aliases} }} }} }} }}")
 

@@ -99,7 +99,7 @@ class Seats:
             return False
         shown = names.iteration_of(run.status.last_record or "")
         return any(
-            (pod.is_released or not object_rules.is_named(run.status, pod))
+            pod.is_released or not object_rules.is_named(run.status, pod)
             for pod in self._pods.of(key)
             if pod.reports_by_message and names.iteration_of(pod.metadata.name) > shown and _belongs_to(pod, run)
         )
@@ -144,9 +144,8 @@ def _belongs_to(pod: Pod, run: TaskRun) -> bool:
 
 
 def _was_given_back(pod: Pod) -> bool:
-    """Return whether a pod was created ahead, deleted before its turn, and has ended: another one gets its name."""
-    about = pod.metadata
-    return about.annotations.after is not None and about.deletion_timestamp is not None and pod.is_released
+    """Return whether a pod that has ended was created ahead, and deleted before its turn: another one gets its name."""
+    return pod.metadata.annotations.after is not None and pod.metadata.deletion_timestamp is not None
 
 
 def _definition_of(run: TaskRun) -> Key:
