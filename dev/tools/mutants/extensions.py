@@ -129,6 +129,12 @@ EXTENSIONS: Final = (
         "return not draft.active() and not draft.buffered",
         "return not draft.buffered",
     ),
+    Mutant(
+        "StartedBeforeItWasSuspendedNotCounted",
+        "operator/schedule_planner/planner.py",
+        "sum(not due_times.is_started(view, draft, time) for time in times.due)",
+        "len(times.due)",
+    ),
     # --- overrides
     Mutant(
         "OverridesAppliedUnchecked",

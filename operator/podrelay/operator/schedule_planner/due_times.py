@@ -43,7 +43,7 @@ def decide(view: ScheduleView, timetable: Timetable, draft: Draft, times: Times)
     starts: list[Action] = []
     for number, time in enumerate(times.due):
         is_last = number == len(times.due) - 1 and not times.is_partial
-        if _is_started(view, draft, time):
+        if is_started(view, draft, time):
             draft.processed_until = max(draft.processed_until or time, time)
         elif starts and not _may_also_start(view, draft, starts):
             break
@@ -67,7 +67,7 @@ def decide(view: ScheduleView, timetable: Timetable, draft: Draft, times: Times)
 def start_buffered(view: ScheduleView, timetable: Timetable, draft: Draft) -> list[Action]:
     """Return what starts the next run that waits for others, if it need not wait any longer."""
     while draft.buffered and (view.schedule.spec.overlap == "Allow" or not draft.active()):
-        if not _is_started(view, draft, draft.buffered[0]):
+        if not is_started(view, draft, draft.buffered[0]):
             return [start(view, timetable, draft.buffered[0])] if view.refusal is None else []
         del draft.buffered[0]
     return []
@@ -113,14 +113,7 @@ def is_for(view: ScheduleView, run: TaskRun, time: datetime) -> bool:
     return scheduled is not None and (scheduled.schedule, scheduled.time) == (view.schedule.metadata.name, time)
 
 
-def _until(timetable: Timetable, since: datetime, cutoff: datetime) -> Iterator[datetime]:
-    for time in timetable.after(since):
-        if time > cutoff:
-            return
-        yield time
-
-
-def _is_started(view: ScheduleView, draft: Draft, time: datetime) -> bool:
+def is_started(view: ScheduleView, draft: Draft, time: datetime) -> bool:
     """Count the run for a time if it exists; return whether nothing remains to be done for the time."""
     name = name_of(view, time)
     run = view.find(name)
@@ -133,6 +126,13 @@ def _is_started(view: ScheduleView, draft: Draft, time: datetime) -> bool:
     scheduled = run.spec.scheduled if run is not None else None
     draft.add_active(name, time, scheduled.backfill if scheduled is not None else None, run)
     return True
+
+
+def _until(timetable: Timetable, since: datetime, cutoff: datetime) -> Iterator[datetime]:
+    for time in timetable.after(since):
+        if time > cutoff:
+            return
+        yield time
 
 
 def _is_wanted(view: ScheduleView, time: datetime, *, is_last: bool) -> bool:

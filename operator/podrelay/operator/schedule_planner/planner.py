@@ -134,10 +134,13 @@ def _was_suspended(status: TaskScheduleStatus) -> bool:
 
 
 def _skip_suspended(view: ScheduleView, timetable: Timetable, draft: Draft) -> bool:
-    """Skip the times that came while the schedule was suspended; return whether there are more of them."""
+    """Skip the times that came while the schedule was suspended; return whether there are more of them.
+
+    A run may have started before that, by an operator that died before it could write the status.
+    """
     assert draft.processed_until is not None  # noqa: S101 - set by _follow_rules
     times = due_times.come(view, timetable, draft.processed_until)
-    draft.skip("suspended", len(times.due))
+    draft.skip("suspended", sum(not due_times.is_started(view, draft, time) for time in times.due))
     now = view.now.replace(microsecond=0)
     draft.processed_until = times.due[-1] if times.is_partial else max(draft.processed_until, now - view.jitter)
     draft.processed_until = draft.processed_until.replace(microsecond=0)

@@ -7,7 +7,7 @@ a day.
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.schedulemodel import BEGIN, World, accounted, times_between
@@ -39,6 +39,16 @@ SPECS = st.fixed_dictionaries(
 
 @settings(max_examples=200, deadline=None)
 @given(spec=SPECS, moves=st.lists(MOVES, max_size=25))
+@example(  # a run exists, its status was not written, and the schedule is suspended
+    spec={
+        "schedules": [{"every": "10s"}],
+        "overlap": "Allow",
+        "maxBuffered": 1,
+        "missed": {"policy": "Skip", "windowSeconds": 0},
+        "jitterSeconds": 0,
+    },
+    moves=[("wait", 30), ("kill before", 2), ("suspend", True), ("kill before", 1)],
+)
 def test_each_time_has_one_run_at_most_and_is_counted_once(spec: dict[str, Any], moves: list[tuple[str, Any]]) -> None:
     world = World(**spec)
     leader, other = world.operator(), world.operator()
