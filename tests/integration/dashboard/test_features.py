@@ -1,30 +1,22 @@
 """What the dashboard can do, in the order in which it matters (docs/dashboard.md), each with a real operator."""
 
 import json
-import os
 import re
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
 from dev.harness.gateway import GatewayProcess
-from dev.harness.kubectl import Kubectl
-from dev.harness.manifests import TASK_RUNS, task_run
-from dev.harness.waiting import eventually
+from dev.harness.manifests import TASK_RUNS
 from tests.integration.dashboard.conftest import Open
-from tests.support.namespaces import temporary_namespace
-from tests.support.quick import QuickKubectl
 from tests.support.shop import Shop
 
 pytestmark = pytest.mark.integration
 
 SLEEPY = {"seconds": 120}
-MANY = int(os.environ.get("PODRELAY_TEST_RUNS", "700"))
-"""Runs in the long list; creating one takes 10 ms of the API server, so a search for limits uses more."""
 
 
 @pytest.fixture
@@ -264,36 +256,6 @@ def test_10_the_form_that_starts_a_run_comes_from_the_input_schema(shop: Shop, o
     view.go(f"trigger/importProducts?from={name}")  # filled from that run
     expect(view.page.get_by_label("Url")).to_have_value("https://example.org/form.csv")
     expect(view.page.get_by_label("Rows", exact=True)).to_have_value("10")
-
-
-def test_11_many_runs_are_read_page_by_page_and_only_visible_rows_are_in_the_document(
-    admin: Kubectl, gateway: GatewayProcess, open_page: Open
-) -> None:
-    with temporary_namespace(admin) as there:
-        api = QuickKubectl.instead_of(there)
-
-        def create(number: int) -> None:
-            assert api.create(task_run(f"many-{number:05}", "some-definition"))
-
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(create, range(MANY)))
-        view = open_page("settings")
-        requests: list[str] = []
-        view.page.on("request", lambda request: requests.append(request.post_data or ""))
-        view.page.goto(f"{view.base}/runs?namespace={there.namespace}")
-        view.page.locator(".table-body .row").first.wait_for()
-        assert view.page.locator(".table-body .row").count() < 80
-        scroller = view.page.locator(".table-scroll")
-
-        def is_scrolled_far() -> bool:
-            scroller.evaluate("list => list.scrollTo(0, list.scrollHeight)")
-            return bool(view.page.locator(".table-body").evaluate("list => list.offsetHeight >= 36 * 600"))
-
-        eventually("600 rows have been read", is_scrolled_far)
-        assert view.page.locator(".table-body .row").count() < 80  # however many were read
-        limits = [json.loads(body)["variables"].get("limit") for body in requests if "ListRuns" in body]
-        assert limits
-        assert max(limits) <= 100  # no query lists all
 
 
 def test_11_the_first_load_of_the_list_is_small(open_page: Open) -> None:

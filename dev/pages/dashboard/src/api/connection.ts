@@ -27,6 +27,13 @@ export function heard(staleSeconds?: number): void {
   if (current.staleSeconds > 0 && stale === 0) readAgain();
 }
 
+/** Notes that changes arrive. A request that failed may have said otherwise, though the socket stayed open. */
+export function received(): void {
+  const current = connection.get();
+  if (current.state === 'cut') connection.set({ ...current, state: 'live', seenAt: Date.now() });
+  else heard();
+}
+
 export function connected(): void {
   connection.set({ ...connection.get(), state: 'live', seenAt: Date.now() });
   epoch.set(epoch.get() + 1);

@@ -1,6 +1,6 @@
 import { type Client, createClient } from 'graphql-ws';
 import { useEffect, useRef, useState } from 'react';
-import { connected, cut, followed, heard, readAgain } from './connection';
+import { connected, cut, followed, readAgain, received } from './connection';
 import type { TadaDocumentNode } from './graphql';
 import { probe, refused, textOf } from './http';
 import { NOT_AUTHENTICATED, NOT_AUTHORIZED, type Problem, problemOf, UNAVAILABLE } from './problems';
@@ -36,7 +36,7 @@ function clientOf(namespace: string): Client {
     retryWait: (retries) => waited(RETRY_MS[Math.min(retries, RETRY_MS.length - 1)] ?? 4000),
     on: {
       connected: () => connected(),
-      message: () => heard(),
+      message: () => received(),
       ping: (received) => {
         if (!received) unanswered = setTimeout(() => client.terminate(), PONG_MS);
       },

@@ -16,7 +16,6 @@ import type { LiveList, Row } from './live-list';
 
 const ROW = 36;
 const CARD = 60;
-const NEAR_END = 30;
 
 /** The least width of each column in pixels, and its share of what is left. */
 const WIDTHS: Record<Column, readonly [number, number]> = {
@@ -51,7 +50,7 @@ interface Props {
   namespace: string;
   scroller: RefObject<HTMLDivElement | null>;
   isLoading: boolean;
-  onNearEnd: () => void;
+  onShown: (last: number) => void;
   onPoint: (isPointing: boolean) => void;
   onSort: (sort: Sort) => void;
   selected: ReadonlySet<string>;
@@ -61,8 +60,7 @@ interface Props {
 
 /** The rows of the list. Only those that can be seen are in the document, however many there are. */
 export function RunTable(props: Props) {
-  const { list, filters, namespace, scroller, isLoading, onNearEnd, onPoint, onSort, selected, onSelect, empty } =
-    props;
+  const { list, filters, namespace, scroller, isLoading, onShown, onPoint, onSort, selected, onSelect, empty } = props;
   const isNarrow = useIsNarrow();
   const columns = useMemo(
     (): Column[] =>
@@ -82,9 +80,7 @@ export function RunTable(props: Props) {
   useEffect(() => virtual.measure(), [isNarrow]);
   const items = virtual.getVirtualItems();
   const last = items.at(-1)?.index ?? 0;
-  useEffect(() => {
-    if (list.hasMore && last >= list.rows.length - NEAR_END) onNearEnd();
-  }, [last, list.hasMore, list.rows.length, onNearEnd]);
+  useEffect(() => onShown(last), [last, onShown]);
 
   const [active, setActive] = useState<string>();
   const body = useRef<HTMLDivElement>(null);

@@ -23,7 +23,7 @@ export function RunsPage({ namespace }: { namespace: string }) {
   const scroller = useRef<HTMLDivElement>(null);
   const [isPointing, setIsPointing] = useState(false);
   const isAtTop = () => (scroller.current?.scrollTop ?? 0) < 4 && !isPointing;
-  const { list, problem, isLoading, isStale, loadMore, showWaiting, reload } = useRunList(filters, namespace, isAtTop);
+  const { list, problem, isLoading, isStale, onShown, showWaiting, reload } = useRunList(filters, namespace, isAtTop);
   const [selected, setSelected] = useState<ReadonlySet<string>>(NONE);
   const { missing } = useRights();
   useTitle('Runs');
@@ -89,7 +89,7 @@ export function RunsPage({ namespace }: { namespace: string }) {
           namespace={namespace}
           scroller={scroller}
           isLoading={isLoading}
-          onNearEnd={loadMore}
+          onShown={onShown}
           onPoint={setIsPointing}
           onSort={(sort) => change({ sort })}
           selected={selected}

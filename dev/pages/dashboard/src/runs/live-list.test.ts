@@ -15,8 +15,8 @@ function update(type: Update['type'], id: string, version = '2', matches = true)
   return { type, id, run: run(id, version), matches };
 }
 
-function page(list: LiveList, ids: string[], isFirst = true): LiveList {
-  return reduce(list, { type: 'page', runs: ids.map((id) => run(id)), cursor: 'next', hasMore: true, isFirst });
+function page(list: LiveList, ids: string[], after: string | null = null, cursor = 'next'): LiveList {
+  return reduce(list, { type: 'page', runs: ids.map((id) => run(id)), cursor, hasMore: true, after });
 }
 
 const ids = (list: LiveList) => list.rows.map((row) => row.run.id);
@@ -72,13 +72,19 @@ test('a page that was read before a change does not undo it', () => {
 
 test('versions are compared as numbers', () => {
   const early = reduce(EMPTY, { type: 'updates', updates: [update('UPDATED', 'a', '9')], showsNew: true, sort });
-  const list = reduce(early, { type: 'page', runs: [run('a', '10')], cursor: null, hasMore: false, isFirst: true });
+  const list = reduce(early, { type: 'page', runs: [run('a', '10')], cursor: null, hasMore: false, after: null });
   assert.equal(list.rows[0]?.run.version, '10');
 });
 
 test('a page brings no run twice', () => {
-  const list = page(page(EMPTY, ['a', 'b']), ['b', 'c'], false);
+  const list = page(page(EMPTY, ['a', 'b']), ['b', 'c'], 'next');
   assert.deepEqual(ids(list), ['a', 'b', 'c']);
+});
+
+test('a page that does not continue the list changes nothing', () => {
+  const list = page(page(EMPTY, ['a'], null, 'after a'), ['b'], 'after a', 'after b');
+  assert.deepEqual(page(list, ['b'], 'after a', 'after b'), list);
+  assert.equal(page(list, ['c'], 'after b', 'after c').cursor, 'after c');
 });
 
 test('a run that begins to match comes to its place, though it is not new', () => {

@@ -33,7 +33,8 @@ export interface Update {
 
 export type Action =
   | { type: 'begin' }
-  | { type: 'page'; runs: Run[]; cursor: string | null; hasMore: boolean; isFirst: boolean }
+  /** A page from the start of the list, or after a cursor. */
+  | { type: 'page'; runs: Run[]; cursor: string | null; hasMore: boolean; after: string | null }
   | { type: 'updates'; updates: Update[]; showsNew: boolean; sort: Sort }
   | { type: 'show'; sort: Sort };
 
@@ -54,7 +55,7 @@ export function reduce(list: LiveList, action: Action): LiveList {
     case 'begin':
       return EMPTY;
     case 'page':
-      return withPage(list, action.runs, action.cursor, action.hasMore, action.isFirst);
+      return withPage(list, action);
     case 'updates':
       return withUpdates(list, action);
     case 'show': {
@@ -69,8 +70,10 @@ export function marked(list: LiveList): number {
   return list.rows.reduce((sum, row) => sum + (row.mark ? 1 : 0), 0);
 }
 
-function withPage(list: LiveList, runs: Run[], cursor: string | null, hasMore: boolean, isFirst: boolean): LiveList {
-  const before = isFirst ? [] : list.rows;
+function withPage(list: LiveList, { runs, cursor, hasMore, after }: Extract<Action, { type: 'page' }>): LiveList {
+  // The list may have been read again in the meantime: then this page does not continue it.
+  if (after !== null && after !== list.cursor) return list;
+  const before = after === null ? [] : list.rows;
   const known = new Set([...before.map((row) => row.run.id), ...list.waiting.map((run) => run.id)]);
   const added = runs
     .filter((run) => !known.has(run.id))

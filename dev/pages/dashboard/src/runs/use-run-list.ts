@@ -1,21 +1,22 @@
 import { useCallback, useEffect, useMemo, useReducer, useRef, useState } from 'react';
 import { epoch as connections } from '../api/connection';
-import { send } from '../api/http';
 import { useSubscription } from '../api/live';
-import { dataOf, type Problem, problemOfThrown, RequestError } from '../api/problems';
+import { type Problem, problemOfThrown } from '../api/problems';
 import { session } from '../api/session';
 import { useStore } from '../api/store';
-import { ListRuns, type Run, RunsUpdated } from './documents';
+import { RunsUpdated } from './documents';
 import { type Filters, toVariables } from './filters';
 import { EMPTY, type LiveList, reduce, type Update } from './live-list';
+import { PAGE, readFirst, readPage } from './pages';
 
-const PAGE = 100;
 const FIRST_PAGE = 50;
 /** After a new connection, at most so many rows are read again; the rest is read when it is scrolled to. */
 const MOST_AGAIN = 500;
 /** Changes are shown together, this often. */
 const FLUSH_MS = 200;
 const RETRY_MS = 5_000;
+/** The next page is asked for when fewer rows than this are left to scroll to. */
+const NEAR_END = 30;
 
 export interface RunList {
   list: LiveList;
@@ -23,15 +24,10 @@ export interface RunList {
   isLoading: boolean;
   /** The gateway receives no changes at the moment. */
   isStale: boolean;
-  loadMore: () => void;
+  /** Takes the place of the last row in the document: the next page is read when it is near the end. */
+  onShown: (last: number) => void;
   showWaiting: () => void;
   reload: () => void;
-}
-
-interface Loaded {
-  runs: Run[];
-  cursor: string | null;
-  hasMore: boolean;
 }
 
 /**
@@ -42,13 +38,14 @@ interface Loaded {
 export function useRunList(filters: Filters, namespace: string, isAtTop: () => boolean): RunList {
   const [list, dispatch] = useReducer(reduce, EMPTY);
   const [problem, setProblem] = useState<Problem>();
-  const [isLoading, setIsLoading] = useState(false);
+  const [isReading, setIsReading] = useState(false);
+  const [further, setFurther] = useState<'idle' | 'reading' | 'refused'>('idle');
   const [round, setRound] = useState(0);
   const [isStale, setIsStale] = useState(false);
   const epoch = useStore(connections);
   const user = useStore(session);
-  const latest = useRef({ filters, list, isAtTop, isLoading });
-  latest.current = { filters, list, isAtTop, isLoading };
+  const latest = useRef({ filters, list, isAtTop, isReading, further });
+  latest.current = { filters, list, isAtTop, isReading, further };
   // Columns change nothing of what is read.
   const key = JSON.stringify([namespace, { ...filters, columns: [] }]);
   const shownKey = useRef('');
@@ -68,7 +65,6 @@ export function useRunList(filters: Filters, namespace: string, isAtTop: () => b
     // The page is read again once changes arrive, which is a moment after it was opened: its first rows do not wait.
     const { signal } = aborted.current;
     const number = ++reads.current.sent;
-    let retry: ReturnType<typeof setTimeout> | undefined;
     const isOther = shownKey.current !== key;
     shownKey.current = key;
     if (isOther) {
@@ -76,27 +72,30 @@ export function useRunList(filters: Filters, namespace: string, isAtTop: () => b
       setProblem(undefined);
     }
     const wanted = isOther ? FIRST_PAGE : Math.min(Math.max(latest.current.list.rows.length, FIRST_PAGE), MOST_AGAIN);
-    setIsLoading(true);
-    load(latest.current.filters, namespace, wanted, signal)
+    setIsReading(true);
+    readFirst(latest.current.filters, namespace, wanted, signal)
       .then(
         (loaded) => {
           if (signal.aborted || number < reads.current.shown) return;
           reads.current.shown = number;
-          dispatch({ type: 'page', ...loaded, isFirst: true });
+          dispatch({ type: 'page', ...loaded, after: null });
           setProblem(undefined);
+          setFurther((state) => (state === 'refused' ? 'idle' : state));
         },
         (thrown) => {
-          if (signal.aborted || number < reads.current.sent) return;
-          const found = problemOfThrown(thrown);
-          setProblem(found);
-          if (found.kind === 'unreachable') retry = setTimeout(() => setRound((count) => count + 1), RETRY_MS);
+          if (!signal.aborted && number === reads.current.sent) setProblem(problemOfThrown(thrown));
         },
       )
       .finally(() => {
-        if (!signal.aborted && number === reads.current.sent) setIsLoading(false);
+        if (!signal.aborted && number === reads.current.sent) setIsReading(false);
       });
-    return () => clearTimeout(retry);
   }, [key, namespace, epoch, round, user]);
+
+  useEffect(() => {
+    if (problem?.kind !== 'unreachable') return;
+    const retry = setTimeout(() => setRound((count) => count + 1), RETRY_MS);
+    return () => clearTimeout(retry);
+  }, [problem]);
 
   const queue = useRef<Update[]>([]);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
@@ -128,54 +127,38 @@ export function useRunList(filters: Filters, namespace: string, isAtTop: () => b
     onProblem: setProblem,
   });
 
-  const wantsMore = useRef(false);
-  const loadMore = useCallback(() => {
-    const { list: current, filters: asked, isLoading: isBusy } = latest.current;
-    wantsMore.current = isBusy;
-    if (isBusy || !current.hasMore || current.cursor === null) return;
-    const askedKey = shownKey.current;
-    setIsLoading(true);
-    latest.current.isLoading = true;
-    read(asked, namespace, PAGE, current.cursor)
-      .then(
-        (loaded) => {
-          if (askedKey === shownKey.current) dispatch({ type: 'page', ...loaded, isFirst: false });
-        },
-        (thrown) => setProblem(problemOfThrown(thrown)),
-      )
-      .finally(() => setIsLoading(false));
+  const shown = useRef(0);
+  const readFurther = useCallback(() => {
+    const { list: current, filters: asked, isReading: isBusy, further: state } = latest.current;
+    const { cursor, hasMore, rows } = current;
+    if (isBusy || state !== 'idle' || !hasMore || cursor === null || shown.current < rows.length - NEAR_END) return;
+    const { signal } = aborted.current;
+    latest.current.further = 'reading';
+    setFurther('reading');
+    readPage(asked, namespace, PAGE, cursor, signal).then(
+      (loaded) => {
+        if (!signal.aborted) dispatch({ type: 'page', ...loaded, after: cursor });
+        setFurther('idle');
+      },
+      (thrown) => {
+        if (!signal.aborted) setProblem(problemOfThrown(thrown));
+        setFurther(signal.aborted ? 'idle' : 'refused');
+      },
+    );
   }, [namespace]);
-
-  // The end of the list may have been reached while it was read again, after which nothing else would ask for more.
-  useEffect(() => {
-    if (!isLoading && wantsMore.current) loadMore();
-  }, [isLoading, loadMore]);
+  // Scrolling asks for more, and so does all that may have kept a page from being asked for, or used, in the meantime.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: these are what it reads of the newest state.
+  useEffect(readFurther, [readFurther, list, isReading, further]);
+  const onShown = useCallback(
+    (last: number) => {
+      shown.current = last;
+      readFurther();
+    },
+    [readFurther],
+  );
 
   const showWaiting = useCallback(() => dispatch({ type: 'show', sort: latest.current.filters.sort }), []);
   const reload = useCallback(() => setRound((number) => number + 1), []);
-  return { list, problem, isLoading, isStale, loadMore, showWaiting, reload };
-}
-
-async function load(filters: Filters, namespace: string, wanted: number, signal: AbortSignal): Promise<Loaded> {
-  let loaded = await read(filters, namespace, Math.min(wanted, PAGE), null, signal);
-  while (loaded.runs.length < wanted && loaded.hasMore) {
-    const next = await read(filters, namespace, PAGE, loaded.cursor, signal);
-    loaded = { ...next, runs: [...loaded.runs, ...next.runs] };
-  }
-  return loaded;
-}
-
-async function read(
-  filters: Filters,
-  namespace: string,
-  limit: number,
-  after: string | null,
-  signal?: AbortSignal,
-): Promise<Loaded> {
-  const variables = { ...toVariables(filters, Date.now()), limit, after };
-  const answer = (await send(ListRuns, variables, namespace, signal)).backgroundTasks?.listTasks;
-  const runs = dataOf(answer);
-  const meta = answer?.meta;
-  if (!meta) throw new RequestError({ kind: 'refused', message: 'The answer has no page.', code: 'empty' });
-  return { runs, cursor: meta.cursor, hasMore: meta.hasMoreItems };
+  const isLoading = isReading || further === 'reading';
+  return { list, problem, isLoading, isStale, onShown, showWaiting, reload };
 }
