@@ -101,6 +101,21 @@ def test_the_status_of_a_pod_that_takes_longer_is_written(world: World) -> None:
     assert (world.status["phase"], world.status["current"]["podName"]) == ("Running", "run-i1")
 
 
+def test_a_status_that_is_due_shows_all_that_has_happened_until_then(world: World) -> None:
+    operator = world.operators[0]
+    shown = []
+    for iteration in range(1, 8):
+        operator.work()
+        answered(world, f"run-i{iteration}", CONTINUE)
+        operator.work()
+        world.advance(1)
+        operator.work()
+        shown.append(world.status.get("current", {}).get("podName"))
+
+    assert shown == [None, None, "run-i4", "run-i4", "run-i4", "run-i7", "run-i7"]
+    assert len(world.status["recentIterations"]) == 6
+
+
 @pytest.mark.parametrize(
     ("lagging", "seconds"),
     [(1, 3), (30, 3), (31, 3.1), (100, 10), (300, 30), (100_000, 30)],

@@ -43,15 +43,17 @@ def coalesce(view: View, plan: Callable[[View], Plan]) -> Coalesced:
     while (delayed := _delayed_until(view, following)) is not None:
         assert following.status is not None  # noqa: S101 - checked by `_delayed_until`
         shown_by = min(delayed, shown_by or delayed)
-        if view.now >= shown_by:
-            return Coalesced(following, is_delayed=False)
+        is_due = view.now >= shown_by
         ahead = _with_status(view, following.status)
         further = plan(ahead)
         if further.actions:
             is_possible = all(isinstance(action, _POSSIBLE_BEFORE_THE_STATUS) for action in further.actions)
-            return Coalesced(further, is_delayed=True) if is_possible else Coalesced(following, is_delayed=False)
+            comes_later = is_possible and not is_due
+            return Coalesced(further if comes_later else following, is_delayed=comes_later)
         if further.status is None or further.status == following.status:
-            return Coalesced(Plan(requeue_at=_earlier(shown_by, further.requeue_at)), is_delayed=True)
+            # A status that is due shows all that has happened until now, so that the next one is not due as soon.
+            waiting = Plan(requeue_at=_earlier(shown_by, further.requeue_at))
+            return Coalesced(following if is_due else waiting, is_delayed=not is_due)
         view, following = ahead, further
     return Coalesced(following, is_delayed=False)
 
