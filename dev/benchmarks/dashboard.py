@@ -46,6 +46,12 @@ new MutationObserver((_, observer) => {
   }, 0));
 }).observe(document, { childList: true, subtree: true });
 """
+_PLAIN_LIST: Final = """rows => {
+  document.body.innerHTML = '<div class="table-scroll" style="height: 800px; overflow: auto"></div>';
+  const row = number => `<div style="height: 36px">${`cell ${number} `.repeat(8)}</div>`;
+  document.querySelector('.table-scroll').innerHTML = Array.from({ length: rows }, (_, at) => row(at)).join('');
+}"""
+"""A page without scripts, whose rows are one text each: what a frame takes on this machine at least."""
 _FIRST_ROW: Final = "html[data-first-row]"
 _SCROLL: Final = """async ({ pixels, rows }) => {
   const list = document.querySelector('.table-scroll');
@@ -99,6 +105,7 @@ class Dashboard:
         frames: the durations of all frames while scrolling, in ms.
         frame_cpu_ms: CPU time of the page's main thread for a frame, on average.
         long_tasks: the durations of all tasks of more than 50 ms while scrolling.
+        plain_frames: the same for a page without scripts, whose rows are one text each.
         scrolled: rows that were scrolled over.
         changes_per_second: how often runs changed while memory was measured.
         samples: the memory.
@@ -111,6 +118,7 @@ class Dashboard:
     frames: list[float]
     frame_cpu_ms: float
     long_tasks: list[float]
+    plain_frames: list[float]
     scrolled: int
     changes_per_second: float
     samples: list[Sample]
@@ -150,7 +158,6 @@ class Dashboard:
 def text(found: Dashboard) -> str:
     """Return the figures as human-readable text."""
     first, last = found.heaps
-    frames = " ".join(f"{percentile(found.frames, share) or 0:5.1f}" for share in (50, 99, 100))
     end = found.samples[-1]
     return "\n".join(
         (
@@ -159,7 +166,8 @@ def text(found: Dashboard) -> str:
             f"first row, median and slowest of {LOADS}    {median(found.first_row_ms) or 0:7.0f} ms"
             f"{max(found.first_row_ms):6.0f} ms",
             f"  CPU time of the main thread         {median(found.first_row_cpu_ms) or 0:7.0f} ms",
-            f"frames over {found.scrolled} rows, p50, p99, max  {frames} ms, of {len(found.frames)} frames",
+            f"frames over {found.scrolled} rows, p50, p99, max  {_spread(found.frames)} ms, of {len(found.frames)}",
+            f"  the same of a plain list            {_spread(found.plain_frames)} ms, of {len(found.plain_frames)}",
             f"  CPU time of the main thread         {found.frame_cpu_ms:7.1f} ms for a frame",
             f"  tasks of more than 50 ms            {len(found.long_tasks):7}",
             f"memory in {end.seconds / 60:.0f} min of {found.changes_per_second:.0f} changes a second",
@@ -168,6 +176,10 @@ def text(found: Dashboard) -> str:
             *map(str, found.targets),
         )
     )
+
+
+def _spread(durations: list[float]) -> str:
+    return " ".join(f"{percentile(durations, share) or 0:5.1f}" for share in (50, 99, 100))
 
 
 async def measure(cluster: Cluster, folder: Path, runs: int, minutes: float, per_second: float) -> Dashboard:
@@ -200,8 +212,12 @@ async def measured(
     loads = [await _load(launched, url) for _ in range(LOADS)]
     page, devtools = await _open(launched, url)
     before = await _cpu_ms(devtools)
-    scrolled = await page.evaluate(_SCROLL, {"pixels": SCROLL_PIXELS, "rows": min(runs - 50, MOST_SCROLLED)})
+    scroll = {"pixels": SCROLL_PIXELS, "rows": min(runs - 50, MOST_SCROLLED)}
+    scrolled = await page.evaluate(_SCROLL, scroll)
     scroll_cpu_ms = await _cpu_ms(devtools) - before
+    await page.goto("about:blank")
+    await page.evaluate(_PLAIN_LIST, runs)
+    plain = await page.evaluate(_SCROLL, scroll)
     await page.close()
     if not scrolled["frames"]:
         raise BenchmarkError("the list cannot be scrolled: are there enough runs?")
@@ -217,6 +233,7 @@ async def measured(
         frames=scrolled["frames"],
         frame_cpu_ms=scroll_cpu_ms / len(scrolled["frames"]),
         long_tasks=scrolled["long"],
+        plain_frames=plain["frames"],
         scrolled=scrolled["rows"],
         changes_per_second=count / samples[-1].seconds,
         samples=samples,
