@@ -21,7 +21,8 @@ from podrelay.api import names
 from podrelay.kube.reflector import Reflector
 from podrelay.kube.resources import PODS, TASK_DEFINITIONS, TASK_RUNS, Resource
 from podrelay.operator.executor import pod_builder
-from podrelay.operator.objects import TaskDefinition, TaskRun
+from podrelay.operator.objects.definitions import TaskDefinition
+from podrelay.operator.objects.runs import TaskRun
 from podrelay.operator.plan import Target
 
 LABEL_ITERATIONS: Final = "bench.podrelay.dev/iterations"

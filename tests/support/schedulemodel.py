@@ -24,8 +24,8 @@ from podrelay.operator.cache.schedules import ScheduleCache
 from podrelay.operator.cache.store import Store
 from podrelay.operator.controllers.schedule_reconciler import RunRefusedError, ScheduleReconciler
 from podrelay.operator.executor.schedules import ScheduleExecutor
-from podrelay.operator.objects import TaskRun
-from podrelay.operator.schedule_objects import TaskSchedule, TaskScheduleStatus
+from podrelay.operator.objects.runs import TaskRun
+from podrelay.operator.objects.schedules import TaskSchedule, TaskScheduleStatus
 from podrelay.operator.view import Settings
 from podrelay.schedules.timetable import Timetable
 from tests.support.schedules import task_schedule

@@ -32,9 +32,11 @@ from podrelay.operator.cache.store import Store
 from podrelay.operator.controllers.reconciler import NotSettledError, Reconciler
 from podrelay.operator.controllers.signal_reconciler import SignalReconciler
 from podrelay.operator.executor.executor import Executor
-from podrelay.operator.objects import Record, TaskDefinition, TaskRun
+from podrelay.operator.objects.definitions import TaskDefinition
+from podrelay.operator.objects.records import Record
+from podrelay.operator.objects.runs import TaskRun
+from podrelay.operator.objects.signals import TaskSignal
 from podrelay.operator.pods import Pod
-from podrelay.operator.signal_objects import TaskSignal
 from podrelay.operator.view import Settings
 from podrelay.schemas.verdict import Verdict
 

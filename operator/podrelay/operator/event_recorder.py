@@ -21,7 +21,7 @@ from podrelay.kube.api import Api
 from podrelay.kube.errors import ApiError, TransportError
 from podrelay.kube.resources import EVENTS
 from podrelay.operator.event_rules import News
-from podrelay.operator.objects import Metadata
+from podrelay.operator.objects.metadata import Metadata
 from podrelay.operator.rbac import Permission
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from podrelay.api.phases import FINISHED
 from podrelay.operator.object_rules import is_stalled
-from podrelay.operator.objects import TaskRunStatus
+from podrelay.operator.objects.runs import TaskRunStatus
 
 STARTED: Final = "Started"
 TRY_FAILED: Final = "TryFailed"

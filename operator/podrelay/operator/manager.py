@@ -35,7 +35,7 @@ from podrelay.operator.executor.executor import Executor
 from podrelay.operator.executor.pods import POD_FORBIDDEN, QUOTA_EXCEEDED
 from podrelay.operator.executor.schedules import ScheduleExecutor
 from podrelay.operator.leader_election import LeaderElection
-from podrelay.operator.objects import TaskRun, TaskRunStatus
+from podrelay.operator.objects.runs import TaskRun, TaskRunStatus
 from podrelay.operator.resources import RESOURCE_QUOTAS, SERVICE_ACCOUNTS
 from podrelay.operator.run_metrics import RunMetrics
 from podrelay.operator.terms import Leadership, Part

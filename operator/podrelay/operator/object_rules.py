@@ -7,7 +7,8 @@ from typing import Final
 
 from podrelay.api import names
 from podrelay.api.phases import FINISHED
-from podrelay.operator.objects import TaskDefinition, TaskRun, TaskRunStatus
+from podrelay.operator.objects.definitions import TaskDefinition
+from podrelay.operator.objects.runs import TaskRun, TaskRunStatus
 from podrelay.operator.pods import Pod
 
 QUEUED: Final = "Queued"

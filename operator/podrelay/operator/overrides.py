@@ -11,7 +11,9 @@ from typing import Any
 import msgspec
 
 from podrelay.api import names, override_rules
-from podrelay.operator.objects import Overrides, ResourceOverrides, TaskDefinition, TaskRun, Variable
+from podrelay.operator.objects.definitions import TaskDefinition
+from podrelay.operator.objects.overrides import Overrides, ResourceOverrides, Variable
+from podrelay.operator.objects.runs import TaskRun
 
 
 def refusal(run: TaskRun, definition: TaskDefinition) -> str | None:

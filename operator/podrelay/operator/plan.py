@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
-from podrelay.operator.objects import Record, StorableResponse, TaskRunStatus
+from podrelay.operator.objects.answers import StorableResponse
+from podrelay.operator.objects.records import Record
+from podrelay.operator.objects.runs import TaskRunStatus
 from podrelay.operator.pods import Pod
 from podrelay.operator.view import RunRef
 

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from podrelay.api import names
-from podrelay.operator.objects import Metadata, Projection
+from podrelay.operator.objects.metadata import Metadata, Projection
 
 
 class PodAnnotations(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from podrelay.api.phases import FINISHED
 from podrelay.operator import metrics
 from podrelay.operator.cache.store import Store
-from podrelay.operator.objects import TaskRun, TaskRunStatus
+from podrelay.operator.objects.runs import TaskRun, TaskRunStatus
 
 MOST_DEFINITIONS: Final = 1000
 OTHERS: Final = ("", "(others)")

@@ -11,7 +11,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from podrelay.operator.objects import Record, TaskDefinition, TaskRun
+from podrelay.operator.objects.definitions import TaskDefinition
+from podrelay.operator.objects.records import Record
+from podrelay.operator.objects.runs import TaskRun
 from podrelay.operator.pods import Pod
 
 

@@ -11,11 +11,13 @@ from podrelay.local.memory_client import run
 from podrelay.operator.cache.store import Store
 from podrelay.operator.controllers.signal_reconciler import SignalReconciler
 from podrelay.operator.executor.executor import Executor
-from podrelay.operator.objects import Record, TaskDefinition, TaskRun
+from podrelay.operator.objects.definitions import TaskDefinition
+from podrelay.operator.objects.records import Record
+from podrelay.operator.objects.runs import TaskRun
+from podrelay.operator.objects.signals import TaskSignal
 from podrelay.operator.plan import ReleasePod
 from podrelay.operator.planner import planner
 from podrelay.operator.pods import Pod
-from podrelay.operator.signal_objects import TaskSignal
 from podrelay.operator.view import Settings
 from tests.support.modelapi import ModelApi
 from tests.support.projections import seen

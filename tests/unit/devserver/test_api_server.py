@@ -20,7 +20,7 @@ from podrelay.kube.reflector import Reflector
 from podrelay.kube.resources import TASK_RUNS
 from podrelay.local.history import Event
 from podrelay.local.memory_api import MemoryApi
-from podrelay.operator.objects import TaskRun
+from podrelay.operator.objects.runs import TaskRun
 
 RUNS = "/apis/podrelay.dev/v1alpha1/namespaces/default/taskruns"
 PODS = "/api/v1/namespaces/default/pods"

@@ -10,7 +10,9 @@ from msgspec.structs import replace
 from podrelay.api import names
 from podrelay.api.phases import FINISHED
 from podrelay.kube.resources import Key
-from podrelay.operator.objects import Record, TaskDefinition, TaskRun
+from podrelay.operator.objects.definitions import TaskDefinition
+from podrelay.operator.objects.records import Record
+from podrelay.operator.objects.runs import TaskRun
 from podrelay.operator.plan import Plan
 from podrelay.operator.planner import due_pod, planner
 from podrelay.operator.pods import Pod

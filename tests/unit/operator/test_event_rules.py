@@ -12,7 +12,8 @@ from podrelay.kube.resources import Resource
 from podrelay.operator import event_recorder, event_rules
 from podrelay.operator.event_recorder import Events
 from podrelay.operator.event_rules import News
-from podrelay.operator.objects import Metadata, TaskRunStatus
+from podrelay.operator.objects.metadata import Metadata
+from podrelay.operator.objects.runs import TaskRunStatus
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 RUNNING = {

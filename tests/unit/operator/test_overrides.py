@@ -9,7 +9,7 @@ from podrelay.api import names, override_rules
 from podrelay.operator import object_rules, overrides
 from podrelay.operator.cache.store import Store
 from podrelay.operator.executor import pod_builder
-from podrelay.operator.objects import TaskDefinition
+from podrelay.operator.objects.definitions import TaskDefinition
 from podrelay.operator.plan import Target
 from podrelay.operator.view import Settings
 from tests.unit.operator.builders import KEY, NOW, task_definition, task_run

@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from dev.harness.metrics import samples
 from podrelay.operator.cache.store import Store
 from podrelay.operator.metrics import FINISHED, RUN_SECONDS
-from podrelay.operator.objects import TaskDefinition, TaskRun, TaskRunStatus
+from podrelay.operator.objects.definitions import TaskDefinition
+from podrelay.operator.objects.runs import TaskRun, TaskRunStatus
 from podrelay.operator.run_metrics import STATES, RunMetrics, state_of
 from podrelay.operator.view import Settings
 

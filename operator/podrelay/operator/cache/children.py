@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from podrelay.api.phases import FINISHED
-from podrelay.operator.objects import TaskRun
+from podrelay.operator.objects.runs import TaskRun
 from podrelay.operator.view import ABORTS_AT_ONCE, Children, RunRef
 
 R = TypeVar("R", bound=Hashable)

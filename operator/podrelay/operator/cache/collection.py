@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from podrelay.kube.resources import Key
-from podrelay.operator.objects import Record, TaskDefinition, TaskRun
+from podrelay.operator.objects.definitions import TaskDefinition
+from podrelay.operator.objects.records import Record
+from podrelay.operator.objects.runs import TaskRun
+from podrelay.operator.objects.schedules import TaskSchedule
+from podrelay.operator.objects.signals import TaskSignal
 from podrelay.operator.pods import Pod
-from podrelay.operator.schedule_objects import TaskSchedule
-from podrelay.operator.signal_objects import TaskSignal
 
 T = TypeVar("T", TaskRun, TaskDefinition, Pod, Record, TaskSchedule, TaskSignal)
 _REMEMBERED_DELETIONS = 20_000

@@ -13,7 +13,7 @@ from typing import Final
 
 from podrelay.kube.api import WRITE_TIMEOUT_SECONDS
 from podrelay.operator.clocks import boot_clock
-from podrelay.operator.objects import TaskRun
+from podrelay.operator.objects.runs import TaskRun
 
 REQUEST_LEASES: Final = 7 / 3
 """The API server may work on a request that creates a pod for so many Lease durations, 35 s of 15, but not longer than

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from podrelay.operator.objects import Record
+from podrelay.operator.objects.records import Record
 from podrelay.operator.pods import Pod
 from podrelay.operator.view import Gone, Heartbeat, InputCheck, Refusal, Sightings, Silence
 

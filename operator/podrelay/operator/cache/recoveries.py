@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from podrelay.operator.objects import Named
+from podrelay.operator.objects.metadata import Named
 
 log = logging.getLogger(__name__)
 

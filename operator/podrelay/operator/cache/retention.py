@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from podrelay.api import settings
-from podrelay.operator.objects import NamespaceSettings
+from podrelay.operator.objects.settings import NamespaceSettings
 
 log = logging.getLogger(__name__)
 

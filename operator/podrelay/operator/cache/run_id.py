@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from podrelay.kube.resources import Key
-from podrelay.operator.objects import TaskRun
+from podrelay.operator.objects.runs import TaskRun
 
 
 class RunId(NamedTuple):

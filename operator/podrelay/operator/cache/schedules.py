@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from podrelay.api.phases import FINISHED
 from podrelay.kube.resources import Key
 from podrelay.operator.cache.collection import Collection
-from podrelay.operator.objects import TaskRun
-from podrelay.operator.schedule_objects import TaskSchedule
+from podrelay.operator.objects.runs import TaskRun
+from podrelay.operator.objects.schedules import TaskSchedule
 from podrelay.operator.schedule_planner.view import ScheduleView
 from podrelay.schedules.timetable import Timetable, TimetableError
 

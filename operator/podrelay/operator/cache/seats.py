@@ -13,7 +13,7 @@ from podrelay.operator import object_rules
 from podrelay.operator.cache.collection import Collection
 from podrelay.operator.cache.run_id import RunId
 from podrelay.operator.cache.slots import Slots
-from podrelay.operator.objects import TaskRun, TaskRunStatus
+from podrelay.operator.objects.runs import TaskRun, TaskRunStatus
 from podrelay.operator.pods import Pod
 
 

@@ -16,9 +16,10 @@ from podrelay.api.phases import FINISHED
 from podrelay.kube.resources import Key
 from podrelay.operator import object_rules
 from podrelay.operator.cache.collection import Collection
-from podrelay.operator.objects import Record, TaskRun
+from podrelay.operator.objects.records import Record
+from podrelay.operator.objects.runs import TaskRun
+from podrelay.operator.objects.signals import CONSUMED, TaskSignal
 from podrelay.operator.pods import Pod
-from podrelay.operator.signal_objects import CONSUMED, TaskSignal
 from podrelay.operator.view import EMPTY_INBOX, Inbox, WaitingSignal
 
 

@@ -25,7 +25,9 @@ from podrelay.operator.cache.run_id import RunId
 from podrelay.operator.cache.seats import Seats
 from podrelay.operator.cache.signals import SignalCache
 from podrelay.operator.cache.slots import Limits, Slots
-from podrelay.operator.objects import HistoryLimit, Record, TaskDefinition, TaskRun
+from podrelay.operator.objects.definitions import HistoryLimit, TaskDefinition
+from podrelay.operator.objects.records import Record
+from podrelay.operator.objects.runs import TaskRun
 from podrelay.operator.pods import Pod
 from podrelay.operator.view import InputCheck, Parent, Refusal, Settings, Silence, View
 

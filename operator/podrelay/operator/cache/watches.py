@@ -26,11 +26,15 @@ from podrelay.operator.cache.recoveries import Recoveries
 from podrelay.operator.cache.retention import Retentions
 from podrelay.operator.cache.schedules import ScheduleCache
 from podrelay.operator.cache.store import Store
-from podrelay.operator.objects import Named, NamespaceSettings, Record, TaskDefinition, TaskRun
+from podrelay.operator.objects.definitions import TaskDefinition
+from podrelay.operator.objects.metadata import Named
+from podrelay.operator.objects.records import Record
+from podrelay.operator.objects.runs import TaskRun
+from podrelay.operator.objects.schedules import TaskSchedule
+from podrelay.operator.objects.settings import NamespaceSettings
+from podrelay.operator.objects.signals import TaskSignal
 from podrelay.operator.pods import Pod
 from podrelay.operator.resources import POD_SELECTOR, SETTINGS_FIELDS
-from podrelay.operator.schedule_objects import TaskSchedule
-from podrelay.operator.signal_objects import TaskSignal
 
 READY_SECONDS: Final = 5.0
 """Readiness fails when a watch has been broken for longer: the restart of an API server takes a moment."""

@@ -17,7 +17,7 @@ from podrelay.operator.cache.store import Store
 from podrelay.operator.controllers.controller import Controller
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.metrics import DEFINITION_WRITES
-from podrelay.operator.objects import TaskDefinition
+from podrelay.operator.objects.definitions import TaskDefinition
 from podrelay.operator.rbac import Permission
 
 PERMISSIONS: Final = (Permission(names.GROUP, (f"{names.TASK_DEFINITIONS}/status",), ("patch",)),)

@@ -19,7 +19,10 @@ from podrelay.operator.controllers.controller import Controller
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.executor import pod_builder
 from podrelay.operator.metrics import DEFINITION_WRITES
-from podrelay.operator.objects import Condition, RunMetadata, TaskDefinition, TaskRun, TaskRunSpec
+from podrelay.operator.objects.definitions import TaskDefinition
+from podrelay.operator.objects.metadata import Condition
+from podrelay.operator.objects.run_metadata import RunMetadata
+from podrelay.operator.objects.runs import TaskRun, TaskRunSpec
 from podrelay.operator.plan import Target
 from podrelay.operator.rbac import Permission
 from podrelay.schemas.process import SchemaProcess

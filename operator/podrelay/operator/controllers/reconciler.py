@@ -8,7 +8,7 @@ from podrelay.api.errors import PodrelayError
 from podrelay.api.phases import FINISHED
 from podrelay.kube.resources import Key
 from podrelay.operator.cache.store import Store
-from podrelay.operator.objects import TaskRun, TaskRunStatus
+from podrelay.operator.objects.runs import TaskRun, TaskRunStatus
 from podrelay.operator.plan import Action, Plan, ReleasePod
 from podrelay.operator.planner import planner
 from podrelay.operator.pods import Pod

@@ -8,7 +8,7 @@ from podrelay.api.errors import PodrelayError
 from podrelay.kube.resources import Key
 from podrelay.operator.cache.schedules import ScheduleCache
 from podrelay.operator.executor.schedules import ScheduleExecutor
-from podrelay.operator.schedule_objects import TaskScheduleStatus
+from podrelay.operator.objects.schedules import TaskScheduleStatus
 from podrelay.operator.schedule_planner import planner
 from podrelay.operator.schedule_planner.plan import StartRun
 

@@ -6,7 +6,7 @@ from typing import Final
 from podrelay.kube.resources import Key
 from podrelay.operator.cache.store import Store
 from podrelay.operator.executor.signals import SignalExecutor
-from podrelay.operator.signal_objects import TaskSignal
+from podrelay.operator.objects.signals import TaskSignal
 from podrelay.operator.signal_planner import planner
 from podrelay.operator.signal_planner.plan import Accept, Adopt, CheckPayload, Delete, Plan, Reject
 from podrelay.operator.signal_planner.view import SignalView

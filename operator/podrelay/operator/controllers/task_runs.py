@@ -18,7 +18,7 @@ from podrelay.operator.controllers.controller import Controller
 from podrelay.operator.controllers.reconciler import Executor, NotSettledError, Reconciler
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.leader_election import LeadershipLostError
-from podrelay.operator.objects import TaskRun, TaskRunStatus
+from podrelay.operator.objects.runs import TaskRun, TaskRunStatus
 from podrelay.operator.plan import Action, ReadInput
 from podrelay.operator.planner import planner
 from podrelay.operator.view import View

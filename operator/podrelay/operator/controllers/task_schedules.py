@@ -19,7 +19,7 @@ from podrelay.operator.controllers.start_rate import StartRate
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.executor.schedules import ScheduleExecutor
 from podrelay.operator.leader_election import LeadershipLostError
-from podrelay.operator.schedule_objects import TaskScheduleStatus
+from podrelay.operator.objects.schedules import TaskScheduleStatus
 from podrelay.operator.schedule_planner.plan import StartRun
 
 log = logging.getLogger(__name__)

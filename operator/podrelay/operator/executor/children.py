@@ -15,7 +15,7 @@ from podrelay.kube.paging import pages
 from podrelay.kube.resources import TASK_RUNS, Key
 from podrelay.operator.executor import pod_builder
 from podrelay.operator.executor.requests import Requests
-from podrelay.operator.objects import TaskRun
+from podrelay.operator.objects.runs import TaskRun
 from podrelay.operator.plan import AbortChild, Action, AdoptRun, ConfirmChildren
 from podrelay.operator.rbac import Permission
 from podrelay.operator.view import View

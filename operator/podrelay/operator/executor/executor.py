@@ -27,7 +27,7 @@ from podrelay.operator.executor.records import RecordActions
 from podrelay.operator.executor.requests import Requests
 from podrelay.operator.executor.signals import SignalActions, SignalExecutor
 from podrelay.operator.executor.status_body import add_result, later_patch, new_status
-from podrelay.operator.objects import TaskRun
+from podrelay.operator.objects.runs import TaskRun
 from podrelay.operator.plan import (
     Action,
     AnnotateRun,

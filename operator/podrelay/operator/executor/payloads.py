@@ -16,7 +16,7 @@ from podrelay.kube.api import Api
 from podrelay.kube.errors import NotFoundError
 from podrelay.kube.resources import TASK_ITERATIONS, TASK_RUNS, Key
 from podrelay.operator.executor.status_body import Result, result_in
-from podrelay.operator.objects import Record
+from podrelay.operator.objects.records import Record
 from podrelay.operator.plan import Target
 from podrelay.operator.view import View
 

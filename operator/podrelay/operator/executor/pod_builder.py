@@ -13,7 +13,8 @@ from podrelay.api import limits, names, numbers, protocol
 from podrelay.api.errors import PodrelayError
 from podrelay.api.hooks import ON_BEFORE_TRIGGER
 from podrelay.operator import object_rules, overrides
-from podrelay.operator.objects import Scheduled, TaskDefinition, TaskDefinitionSpec, TaskRun
+from podrelay.operator.objects.definitions import TaskDefinition, TaskDefinitionSpec
+from podrelay.operator.objects.runs import Scheduled, TaskRun
 from podrelay.operator.plan import Target
 
 DEADLINE_RESERVE_SECONDS: Final = 120

@@ -23,7 +23,7 @@ from podrelay.operator.executor import pod_builder
 from podrelay.operator.executor.payloads import Payloads, StateGoneError
 from podrelay.operator.executor.requests import Requests
 from podrelay.operator.executor.signals import SignalActions
-from podrelay.operator.objects import TaskRun
+from podrelay.operator.objects.runs import TaskRun
 from podrelay.operator.plan import (
     Action,
     ConfirmAbsent,

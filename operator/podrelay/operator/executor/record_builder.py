@@ -7,7 +7,8 @@ import msgspec
 
 from podrelay.api import limits, names
 from podrelay.operator.executor import pod_builder
-from podrelay.operator.objects import StorableResponse, TaskRun
+from podrelay.operator.objects.answers import StorableResponse
+from podrelay.operator.objects.runs import TaskRun
 from podrelay.operator.plan import ClaimRecord, WriteRecord
 
 

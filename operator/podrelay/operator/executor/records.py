@@ -15,7 +15,8 @@ from podrelay.operator.executor import pod_builder, pod_logs, record_builder
 from podrelay.operator.executor.payloads import Payloads, StateGoneError
 from podrelay.operator.executor.pods import Lease
 from podrelay.operator.executor.requests import Requests
-from podrelay.operator.objects import Record, StorableResponse
+from podrelay.operator.objects.answers import StorableResponse
+from podrelay.operator.objects.records import Record
 from podrelay.operator.plan import (
     Action,
     AdoptRecord,

@@ -10,7 +10,7 @@ from podrelay.kube.api import WRITE_TIMEOUT_SECONDS, Api
 from podrelay.kube.errors import NotFoundError
 from podrelay.kube.resources import TASK_RUNS, Key
 from podrelay.operator.cache.store import Store
-from podrelay.operator.objects import TaskRun
+from podrelay.operator.objects.runs import TaskRun
 from podrelay.operator.view import Refusal
 
 _START_RETRY_SECONDS: Final = (1.0, 60.0)

@@ -13,9 +13,9 @@ from podrelay.kube.resources import TASK_RUNS, TASK_SCHEDULES, Key
 from podrelay.operator.cache.schedules import ScheduleCache
 from podrelay.operator.cache.store import Store
 from podrelay.operator.executor.pods import Lease
-from podrelay.operator.objects import TaskRun
+from podrelay.operator.objects.runs import TaskRun
+from podrelay.operator.objects.schedules import TaskSchedule, TaskScheduleStatus
 from podrelay.operator.rbac import Permission
-from podrelay.operator.schedule_objects import TaskSchedule, TaskScheduleStatus
 from podrelay.operator.schedule_planner.plan import AbortRun, Action, ConfirmRun, StartRun, SuspendSchedule
 from podrelay.operator.schedule_planner.planner import SUSPENDED_BY
 from podrelay.operator.schedule_planner.view import ScheduleView

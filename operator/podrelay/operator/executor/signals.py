@@ -14,9 +14,9 @@ from podrelay.kube.resources import TASK_SIGNALS, Key
 from podrelay.operator.cache.signals import SignalCache
 from podrelay.operator.executor import pod_builder
 from podrelay.operator.executor.requests import Requests
+from podrelay.operator.objects.signals import CONSUMED, REJECTED, TaskSignal
 from podrelay.operator.plan import Action, ConsumeSignals
 from podrelay.operator.rbac import Permission
-from podrelay.operator.signal_objects import CONSUMED, REJECTED, TaskSignal
 from podrelay.operator.signal_planner.plan import Adopt, CheckPayload, Delete, Reject
 from podrelay.operator.view import View
 from podrelay.schemas.verdict import Verdict

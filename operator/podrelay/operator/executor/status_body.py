@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from podrelay.api import limits, names
-from podrelay.operator.objects import TaskRun
+from podrelay.operator.objects.runs import TaskRun
 
 
 @dataclass(frozen=True, slots=True)

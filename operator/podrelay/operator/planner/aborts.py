@@ -1,7 +1,9 @@
 """An aborted run: its pod may clean up, then the run becomes Aborted. Pure, like the planner."""
 
 from podrelay.api.hooks import ON_ABORT
-from podrelay.operator.objects import Current, Record, StorableResponse, TaskRunStatus
+from podrelay.operator.objects.answers import StorableResponse
+from podrelay.operator.objects.records import Record
+from podrelay.operator.objects.runs import Current, TaskRunStatus
 from podrelay.operator.plan import Plan, WriteRecord
 from podrelay.operator.planner import ending, hooks, responses, statuses, termination_message
 from podrelay.operator.planner.due_pod import Attempt

@@ -7,7 +7,7 @@ from typing import Final
 
 from podrelay.api.phases import FINISHED
 from podrelay.operator import object_rules
-from podrelay.operator.objects import TaskDefinition
+from podrelay.operator.objects.definitions import TaskDefinition
 from podrelay.operator.plan import Plan
 from podrelay.operator.view import Slot, View
 

@@ -11,7 +11,8 @@ import msgspec
 
 from podrelay.api import names, protocol
 from podrelay.operator import object_rules
-from podrelay.operator.objects import Record, TaskRunStatus
+from podrelay.operator.objects.records import Record
+from podrelay.operator.objects.runs import TaskRunStatus
 from podrelay.operator.plan import Action, CreatePod, DeletePod, Plan, Target
 from podrelay.operator.planner.due_pod import Attempt
 from podrelay.operator.pods import Pod

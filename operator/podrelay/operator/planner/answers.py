@@ -5,16 +5,10 @@ from datetime import timedelta
 import msgspec
 
 from podrelay.api import limits, protocol
-from podrelay.operator.objects import (
-    Current,
-    Record,
-    RecordMetadata,
-    Response,
-    RetryPolicy,
-    StorableResponse,
-    TaskError,
-    TaskRunStatus,
-)
+from podrelay.operator.objects.answers import Response, StorableResponse, TaskError
+from podrelay.operator.objects.definitions import RetryPolicy
+from podrelay.operator.objects.records import Record, RecordMetadata
+from podrelay.operator.objects.runs import Current, TaskRunStatus
 from podrelay.operator.plan import Plan
 from podrelay.operator.planner import (
     approvals,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from podrelay.api import limits
-from podrelay.operator.objects import ApprovalDecision, TaskRunStatus
+from podrelay.operator.objects.runs import ApprovalDecision, TaskRunStatus
 from podrelay.operator.view import View
 
 

@@ -5,7 +5,8 @@ Pure functions, called by the planner.
 
 from typing import Final, NamedTuple
 
-from podrelay.operator.objects import TaskRunStatus, WaitForChildren
+from podrelay.operator.objects.answers import WaitForChildren
+from podrelay.operator.objects.runs import TaskRunStatus
 from podrelay.operator.plan import AbortChild, AdoptRun
 from podrelay.operator.view import Parent, RunRef, View
 

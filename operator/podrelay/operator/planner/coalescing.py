@@ -14,7 +14,7 @@ import msgspec
 
 from podrelay.api import names
 from podrelay.operator import object_rules
-from podrelay.operator.objects import TaskRunStatus
+from podrelay.operator.objects.runs import TaskRunStatus
 from podrelay.operator.plan import ConsumeSignals, CreatePod, Plan, ReadInput, ReadRecord, WriteRecord
 from podrelay.operator.planner import statuses, termination_message
 from podrelay.operator.planner.due_pod import Attempt

@@ -8,7 +8,8 @@ the operator does not have to rewrite each run only to add a False.
 
 from datetime import datetime
 
-from podrelay.operator.objects import Condition, TaskRunStatus
+from podrelay.operator.objects.metadata import Condition
+from podrelay.operator.objects.runs import TaskRunStatus
 
 _SUCCEEDED = {"Succeeded": "True", "Failed": "False", "Aborted": "False"}
 

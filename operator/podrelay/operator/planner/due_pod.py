@@ -6,7 +6,8 @@ import msgspec
 
 from podrelay.api import names
 from podrelay.operator import object_rules
-from podrelay.operator.objects import Record, TaskRunStatus
+from podrelay.operator.objects.records import Record
+from podrelay.operator.objects.runs import TaskRunStatus
 from podrelay.operator.plan import Target
 from podrelay.operator.planner import hooks, retry_policy
 from podrelay.operator.pods import Pod

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from podrelay.operator.objects import TaskError
+from podrelay.operator.objects.answers import TaskError
 from podrelay.operator.plan import ConfirmGone, Plan, ReleasePod
 from podrelay.operator.planner import late_creations, pod_shutdown, statuses
 from podrelay.operator.planner.due_pod import Attempt

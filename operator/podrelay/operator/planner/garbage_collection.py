@@ -10,7 +10,8 @@ from typing import Final
 from podrelay.api import names
 from podrelay.api.phases import FINISHED
 from podrelay.operator import object_rules
-from podrelay.operator.objects import Record, TaskRunStatus
+from podrelay.operator.objects.records import Record
+from podrelay.operator.objects.runs import TaskRunStatus
 from podrelay.operator.plan import Action, AnnotateRun, DeletePod, DeleteRecord, DeleteRun, EndPod, Plan, ReleasePod
 from podrelay.operator.planner import (
     ahead,

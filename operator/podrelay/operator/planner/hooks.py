@@ -14,7 +14,9 @@ from datetime import datetime, timedelta
 
 from podrelay.api import hooks, limits
 from podrelay.operator import object_rules
-from podrelay.operator.objects import Current, HookOutcome, Record, TaskDefinition
+from podrelay.operator.objects.definitions import TaskDefinition
+from podrelay.operator.objects.records import HookOutcome, Record
+from podrelay.operator.objects.runs import Current
 from podrelay.operator.plan import (
     ConfirmGone,
     CreatePod,

@@ -17,7 +17,9 @@ from typing import Final
 from podrelay.api import protocol
 from podrelay.api.phases import FINISHED
 from podrelay.operator import object_rules
-from podrelay.operator.objects import Record, TaskError, TaskRunStatus
+from podrelay.operator.objects.answers import TaskError
+from podrelay.operator.objects.records import Record
+from podrelay.operator.objects.runs import TaskRunStatus
 from podrelay.operator.plan import (
     ClaimRecord,
     ConfirmAbsent,

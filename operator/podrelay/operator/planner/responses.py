@@ -1,6 +1,6 @@
 """Responses that the operator writes for pods that have ended without one. Pure, like the planner."""
 
-from podrelay.operator.objects import StorableError, StorableResponse
+from podrelay.operator.objects.answers import StorableError, StorableResponse
 from podrelay.operator.plan import ClaimRecord, Plan, WriteRecord
 from podrelay.operator.planner import statuses
 from podrelay.operator.planner.due_pod import Attempt

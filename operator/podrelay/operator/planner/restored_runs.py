@@ -12,7 +12,8 @@ from typing import Final
 
 from podrelay.api import names
 from podrelay.api.phases import FINISHED
-from podrelay.operator.objects import TaskError, TaskRunStatus
+from podrelay.operator.objects.answers import TaskError
+from podrelay.operator.objects.runs import TaskRunStatus
 from podrelay.operator.plan import AdoptRecord, Plan
 from podrelay.operator.planner import statuses
 from podrelay.operator.view import View

@@ -1,6 +1,7 @@
 """Decides whether and when a failed attempt is repeated. Pure functions over a retry policy and an answer."""
 
-from podrelay.operator.objects import Response, RetryPolicy
+from podrelay.operator.objects.answers import Response
+from podrelay.operator.objects.definitions import RetryPolicy
 from podrelay.operator.planner import failures
 
 

@@ -14,17 +14,12 @@ from typing import Final, NamedTuple
 
 from podrelay.api import limits, names
 from podrelay.operator import object_rules
-from podrelay.operator.objects import (
-    ApprovalDecision,
-    AwaitedSignals,
-    Record,
-    Response,
-    TaskRunStatus,
-    WaitForSignal,
-)
+from podrelay.operator.objects.answers import Response, WaitForSignal
+from podrelay.operator.objects.records import Record
+from podrelay.operator.objects.runs import ApprovalDecision, AwaitedSignals, TaskRunStatus
+from podrelay.operator.objects.signals import APPROVE, REJECT
 from podrelay.operator.plan import ConfirmChildren, ConsumeSignals, Plan, Target
 from podrelay.operator.planner import approvals, children, due_pod, statuses
-from podrelay.operator.signal_objects import APPROVE, REJECT
 from podrelay.operator.view import View, WaitingSignal
 
 SIGNALS: Final = "Signals"

@@ -7,7 +7,8 @@ import msgspec
 
 from podrelay.api import invalid_input
 from podrelay.operator import object_rules, overrides
-from podrelay.operator.objects import TaskError, TaskRunStatus
+from podrelay.operator.objects.answers import TaskError
+from podrelay.operator.objects.runs import TaskRunStatus
 from podrelay.operator.plan import (
     ConfirmChildren,
     ConfirmLost,

@@ -8,7 +8,9 @@ import msgspec
 
 from podrelay.api import limits
 from podrelay.operator import object_rules
-from podrelay.operator.objects import Current, RecentIteration, Record, StatusChanges, TaskError, TaskRunStatus
+from podrelay.operator.objects.answers import TaskError
+from podrelay.operator.objects.records import Record
+from podrelay.operator.objects.runs import Current, RecentIteration, StatusChanges, TaskRunStatus
 from podrelay.operator.plan import Plan, Target
 from podrelay.operator.planner import admission, approvals, hooks
 from podrelay.operator.planner.conditions import stalled_since, with_conditions

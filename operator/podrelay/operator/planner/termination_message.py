@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from podrelay.api import limits, protocol
-from podrelay.operator.objects import StorableError, StorableResponse, UndeliveredResponse
+from podrelay.operator.objects.answers import StorableError, StorableResponse, UndeliveredResponse
 from podrelay.operator.planner import failures
 from podrelay.operator.pods import ContainerTerminated, Pod
 

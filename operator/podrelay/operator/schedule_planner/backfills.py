@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from podrelay.api import limits
-from podrelay.operator.schedule_objects import Backfill, BackfillStatus
+from podrelay.operator.objects.schedules import Backfill, BackfillStatus
 from podrelay.operator.schedule_planner import due_times
 from podrelay.operator.schedule_planner.draft import Draft
 from podrelay.operator.schedule_planner.plan import Action

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from podrelay.api import limits
-from podrelay.operator.objects import Condition
-from podrelay.operator.schedule_objects import TaskSchedule
+from podrelay.operator.objects.metadata import Condition
+from podrelay.operator.objects.schedules import TaskSchedule
 
 INVALID: Final = "InvalidSchedule"
 REFUSED: Final = "RunRefused"

@@ -5,8 +5,8 @@ from datetime import datetime
 import msgspec
 
 from podrelay.api.phases import FINISHED
-from podrelay.operator.objects import TaskRun
-from podrelay.operator.schedule_objects import ActiveRun, LastRun, Skipped, TaskScheduleStatus
+from podrelay.operator.objects.runs import TaskRun
+from podrelay.operator.objects.schedules import ActiveRun, LastRun, Skipped, TaskScheduleStatus
 from podrelay.operator.schedule_planner.view import ScheduleView
 
 

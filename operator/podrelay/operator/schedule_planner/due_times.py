@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from podrelay.api import limits, run_names
-from podrelay.operator.objects import TaskRun
+from podrelay.operator.objects.runs import TaskRun
 from podrelay.operator.schedule_planner.draft import Draft
 from podrelay.operator.schedule_planner.plan import AbortRun, Action, StartRun
 from podrelay.operator.schedule_planner.view import ScheduleView

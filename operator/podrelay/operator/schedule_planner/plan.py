@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from podrelay.operator.schedule_objects import TaskScheduleStatus
+from podrelay.operator.objects.schedules import TaskScheduleStatus
 
 
 class StartRun(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from typing import Final
 
 from podrelay.api import names
 from podrelay.api.phases import FINISHED
-from podrelay.operator.schedule_objects import TaskScheduleStatus
+from podrelay.operator.objects.schedules import TaskScheduleStatus
 from podrelay.operator.schedule_planner import backfills, conditions, due_times
 from podrelay.operator.schedule_planner.conditions import Verdict
 from podrelay.operator.schedule_planner.draft import Draft

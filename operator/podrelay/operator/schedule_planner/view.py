@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from podrelay.operator.objects import TaskRun
-from podrelay.operator.schedule_objects import TaskSchedule
+from podrelay.operator.objects.runs import TaskRun
+from podrelay.operator.objects.schedules import TaskSchedule
 from podrelay.schedules.timetable import Timetable
 
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from podrelay.api import limits, names
 from podrelay.api.phases import FINISHED
-from podrelay.operator.objects import Approval, TaskDefinition
-from podrelay.operator.signal_objects import REJECTED
+from podrelay.operator.objects.definitions import Approval, TaskDefinition
+from podrelay.operator.objects.signals import REJECTED
 from podrelay.operator.signal_planner.plan import Accept, Adopt, CheckPayload, Delete, Plan, Reject
 from podrelay.operator.signal_planner.view import SignalView
 

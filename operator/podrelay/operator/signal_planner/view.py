@@ -4,8 +4,9 @@ from datetime import datetime
 
 import msgspec
 
-from podrelay.operator.objects import TaskDefinition, TaskRun
-from podrelay.operator.signal_objects import TaskSignal
+from podrelay.operator.objects.definitions import TaskDefinition
+from podrelay.operator.objects.runs import TaskRun
+from podrelay.operator.objects.signals import TaskSignal
 
 
 class SignalView(msgspec.Struct, frozen=True):

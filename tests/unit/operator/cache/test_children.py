@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from podrelay.operator.cache.children import Change, ChildIndex
-from podrelay.operator.objects import OwnerReference, TaskRun
+from podrelay.operator.objects.metadata import OwnerReference
+from podrelay.operator.objects.runs import TaskRun
 from podrelay.operator.view import ABORTS_AT_ONCE, Children, RunRef
 from tests.unit.operator.builders import task_run
 

@@ -9,7 +9,7 @@ from podrelay.kube.resources import Key
 from podrelay.operator.cache.recoveries import Recoveries
 from podrelay.operator.cache.refused_runs import RefusedRuns
 from podrelay.operator.cache.store import Store
-from podrelay.operator.objects import Named
+from podrelay.operator.objects.metadata import Named
 from podrelay.operator.view import Refusal, Settings
 from tests.support.projections import seen
 from tests.unit.operator.builders import KEY, NOW, later, metadata, task_definition, task_run

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from podrelay.operator.cache.retention import Retentions
-from podrelay.operator.objects import NamespaceSettings
+from podrelay.operator.objects.settings import NamespaceSettings
 from tests.support.projections import seen
 from tests.unit.operator.builders import metadata
 

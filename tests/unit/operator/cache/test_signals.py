@@ -9,9 +9,10 @@ import pytest
 from podrelay.api import names
 from podrelay.kube.resources import Key
 from podrelay.operator.cache.signals import SignalCache
-from podrelay.operator.objects import Record, TaskRun
+from podrelay.operator.objects.records import Record
+from podrelay.operator.objects.runs import TaskRun
+from podrelay.operator.objects.signals import TaskSignal
 from podrelay.operator.pods import Pod
-from podrelay.operator.signal_objects import TaskSignal
 from podrelay.operator.view import EMPTY_INBOX, Inbox
 from tests.support.projections import seen
 from tests.unit.operator.builders import KEY, ago, later, owned, pod, record, task_run

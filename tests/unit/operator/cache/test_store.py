@@ -9,7 +9,9 @@ from podrelay.api import names
 from podrelay.kube.resources import Key
 from podrelay.operator.cache.collection import Collection
 from podrelay.operator.cache.store import Store
-from podrelay.operator.objects import Record, TaskDefinition, TaskDefinitionStatus, TaskRun
+from podrelay.operator.objects.definitions import TaskDefinition, TaskDefinitionStatus
+from podrelay.operator.objects.records import Record
+from podrelay.operator.objects.runs import TaskRun
 from podrelay.operator.pods import Pod
 from podrelay.operator.view import Parent, Refusal, Settings, View
 from tests.unit.operator.builders import (

@@ -11,7 +11,7 @@ from podrelay.kube.resources import Key
 from podrelay.operator.cache.run_id import RunId
 from podrelay.operator.cache.slots import Limits
 from podrelay.operator.cache.store import Store
-from podrelay.operator.objects import TaskRun
+from podrelay.operator.objects.runs import TaskRun
 from podrelay.operator.pods import Pod
 from podrelay.operator.view import InputCheck, Refusal, Settings, Sightings
 from tests.unit.operator.builders import (

@@ -15,7 +15,7 @@ from podrelay.kube.resources import Key, Resource
 from podrelay.operator.cache.store import Store
 from podrelay.operator.controllers.definition_ready import DefinitionReadyController
 from podrelay.operator.controllers.workqueue import WorkQueue
-from podrelay.operator.objects import TaskDefinition
+from podrelay.operator.objects.definitions import TaskDefinition
 from podrelay.operator.view import Settings
 from podrelay.schemas.process import SchemaProcess
 from tests.unit.operator.builders import KEY, NOW, ago, task_definition
@@ -104,7 +104,8 @@ def reviewed(api: Api, definition: TaskDefinition, seconds: float = 1) -> dict[s
 
 
 def with_condition(status: str, reason: str, message: str, observed: int = 1) -> TaskDefinition:
-    from podrelay.operator.objects import Condition, TaskDefinitionStatus
+    from podrelay.operator.objects.definitions import TaskDefinitionStatus
+    from podrelay.operator.objects.metadata import Condition
 
     definition = task_definition()
     condition = Condition("Ready", status, reason, ago(3600), message, observed)

@@ -9,7 +9,7 @@ from podrelay.kube.resources import Key
 from podrelay.operator.cache.store import Store
 from podrelay.operator.controllers.task_runs import TaskRunController, group_of
 from podrelay.operator.controllers.workqueue import WorkQueue
-from podrelay.operator.objects import TaskRun
+from podrelay.operator.objects.runs import TaskRun
 from podrelay.operator.plan import Action, Plan, ReadInput
 from podrelay.operator.view import InputCheck, Settings, View
 from tests.unit.operator.builders import KEY, NOW, current, later, task_definition, task_run

@@ -18,7 +18,10 @@ from podrelay.operator.cache.store import Store
 from podrelay.operator.executor.executor import Executor
 from podrelay.operator.executor.status_body import later_patch
 from podrelay.operator.leader_election import LeadershipLostError
-from podrelay.operator.objects import Record, StorableResponse, TaskDefinition, TaskRun
+from podrelay.operator.objects.answers import StorableResponse
+from podrelay.operator.objects.definitions import TaskDefinition
+from podrelay.operator.objects.records import Record
+from podrelay.operator.objects.runs import TaskRun
 from podrelay.operator.plan import (
     Action,
     AnnotateRun,

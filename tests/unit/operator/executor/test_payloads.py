@@ -9,7 +9,7 @@ import pytest
 from podrelay.kube.resources import TASK_RUNS, Resource
 from podrelay.local.memory_client import run
 from podrelay.operator.executor.payloads import Payloads, State
-from podrelay.operator.objects import KEPT_INPUT_BYTES, TaskRun, TaskRunStatus
+from podrelay.operator.objects.runs import KEPT_INPUT_BYTES, TaskRun, TaskRunStatus
 from podrelay.operator.plan import Target
 from podrelay.operator.view import View
 from tests.support.modelapi import ModelApi

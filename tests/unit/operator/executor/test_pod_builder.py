@@ -9,7 +9,7 @@ from podrelay.api import names, protocol
 from podrelay.api.variables import Variable
 from podrelay.operator import object_rules
 from podrelay.operator.executor import pod_builder
-from podrelay.operator.objects import DefinitionAnnotations, TaskDefinition
+from podrelay.operator.objects.definitions import DefinitionAnnotations, TaskDefinition
 from podrelay.operator.plan import Target
 from tests.unit.operator.builders import NOW, task_definition, task_run
 

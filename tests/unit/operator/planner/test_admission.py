@@ -11,7 +11,8 @@ from podrelay.kube.resources import TASK_RUNS, Key
 from podrelay.local.memory_client import run
 from podrelay.operator.cache.store import Store
 from podrelay.operator.executor.executor import Executor
-from podrelay.operator.objects import TaskDefinition, TaskRun, TaskRunStatus
+from podrelay.operator.objects.definitions import TaskDefinition
+from podrelay.operator.objects.runs import TaskRun, TaskRunStatus
 from podrelay.operator.plan import ConfirmAbsent, CreatePod, Plan, ReadInput, ReturnSlot, TakeSlot
 from podrelay.operator.view import InputCheck, Refusal, Settings, Slot, View
 from podrelay.schemas.process import SchemaProcess

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from podrelay.api import names, protocol
 from podrelay.operator import object_rules
-from podrelay.operator.objects import TaskDefinition
+from podrelay.operator.objects.definitions import TaskDefinition
 from podrelay.operator.plan import ConfirmAbsent, CreatePod, DeletePod, EndPod, Plan, ReleasePod
 from podrelay.operator.planner import planner
 from podrelay.operator.pods import Pod, PodSpec

@@ -7,7 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from podrelay.api import names
-from podrelay.operator.objects import OwnerReference, TaskRun
+from podrelay.operator.objects.metadata import OwnerReference
+from podrelay.operator.objects.runs import TaskRun
 from podrelay.operator.plan import (
     AbortChild,
     AdoptRun,

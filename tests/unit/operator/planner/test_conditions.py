@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from podrelay.operator.objects import Condition, TaskRunStatus
+from podrelay.operator.objects.metadata import Condition
+from podrelay.operator.objects.runs import TaskRunStatus
 from podrelay.operator.planner.conditions import stalled_since, with_conditions
 from tests.unit.operator.builders import NOW, later
 

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from podrelay.api.hooks import due_after, is_hook_pod, pod_name
-from podrelay.operator.objects import HookOutcome
+from podrelay.operator.objects.records import HookOutcome
 from podrelay.operator.plan import ConfirmGone, CreatePod, DeletePod, EndPod, Plan, ReadRecord, ReturnSlot, TakeSlot
 from podrelay.operator.planner import hooks
 from podrelay.operator.view import Gone, Refusal, Slot

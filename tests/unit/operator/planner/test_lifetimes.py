@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from podrelay.api import names
-from podrelay.operator.objects import TaskRun
+from podrelay.operator.objects.runs import TaskRun
 from podrelay.operator.plan import AnnotateRun, ConfirmAbsent, CreatePod, DeletePod, EndPod, Plan, ReadInput
 from podrelay.operator.view import Gone
 from tests.unit.operator.builders import (

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from podrelay.operator.object_rules import is_new
-from podrelay.operator.objects import TaskRunStatus
+from podrelay.operator.objects.runs import TaskRunStatus
 from podrelay.operator.plan import CreatePod
 from podrelay.operator.view import View
 from tests.unit.operator.builders import NOW, ago, later, plan, pod, record, task_definition, task_run, terminated, view

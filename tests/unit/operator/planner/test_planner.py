@@ -8,7 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from podrelay.operator.object_rules import template_hash
-from podrelay.operator.objects import Record, TaskDefinition, TaskRunStatus
+from podrelay.operator.objects.definitions import TaskDefinition
+from podrelay.operator.objects.records import Record
+from podrelay.operator.objects.runs import TaskRunStatus
 from podrelay.operator.plan import (
     Action,
     ClaimRecord,

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from podrelay.operator.objects import TaskRunStatus
+from podrelay.operator.objects.runs import TaskRunStatus
 from podrelay.operator.plan import CreatePod, ReturnSlot
 from podrelay.operator.view import Slot
 from tests.unit.operator.builders import NOW, ago, current, later, plan, pod, running, task_definition, task_run, view

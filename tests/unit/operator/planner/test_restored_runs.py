@@ -8,7 +8,8 @@ import pytest
 
 from podrelay.api import names
 from podrelay.operator.executor import pod_builder
-from podrelay.operator.objects import Record, TaskRun
+from podrelay.operator.objects.records import Record
+from podrelay.operator.objects.runs import TaskRun
 from podrelay.operator.plan import AdoptRecord, ConfirmGone, CreatePod, Plan, ReleasePod, Target
 from podrelay.operator.pods import Pod
 from tests.unit.operator.builders import (

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from podrelay.operator.objects import Response, RetryPolicy
+from podrelay.operator.objects.answers import Response
+from podrelay.operator.objects.definitions import RetryPolicy
 from podrelay.operator.planner import retry_policy
 
 ALL = ("Error", "PodFailure", "Timeout")

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from podrelay.api import limits
-from podrelay.operator.objects import TaskDefinition
+from podrelay.operator.objects.definitions import TaskDefinition
 from podrelay.operator.plan import ConfirmChildren, ConsumeSignals, CreatePod, Plan
 from podrelay.operator.planner import planner
 from podrelay.operator.view import Children, Inbox, View, WaitingSignal

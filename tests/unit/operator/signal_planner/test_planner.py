@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from podrelay.api import limits, names
-from podrelay.operator.objects import TaskRun
-from podrelay.operator.signal_objects import TaskSignal
+from podrelay.operator.objects.runs import TaskRun
+from podrelay.operator.objects.signals import TaskSignal
 from podrelay.operator.signal_planner.plan import Accept, Adopt, CheckPayload, Delete, Reject
 from podrelay.operator.signal_planner.planner import plan
 from podrelay.operator.signal_planner.view import SignalView

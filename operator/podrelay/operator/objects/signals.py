@@ -7,7 +7,7 @@ import msgspec
 
 from podrelay.api import names
 from podrelay.api.signal_times import sent_at
-from podrelay.operator.objects import Metadata, Projection
+from podrelay.operator.objects.metadata import Metadata, Projection
 
 PENDING: Final = "Pending"
 CONSUMED: Final = "Consumed"

@@ -7,7 +7,9 @@ from typing import Any, Final, TypedDict, Unpack
 import msgspec
 
 from podrelay.api import names
-from podrelay.operator.objects import KEPT_INPUT_BYTES, Condition, Metadata, Overrides, Projection
+from podrelay.operator.objects.metadata import Condition, Metadata, Projection
+from podrelay.operator.objects.overrides import Overrides
+from podrelay.operator.objects.runs import KEPT_INPUT_BYTES
 
 
 class Times(Projection, frozen=True):

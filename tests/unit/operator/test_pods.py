@@ -1,4 +1,4 @@
-"""Projections of objects, and how they handle values that were edited by hand."""
+"""Projections of pods, and how they handle annotations that were edited by hand."""
 
 import pytest
 
