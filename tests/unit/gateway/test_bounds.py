@@ -6,11 +6,13 @@ import gc
 import json
 import time
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from graphql import OperationDefinitionNode, get_introspection_query, parse
 
+from podrelay.gateway import encoding
 from podrelay.gateway.call import Budget, Call, Limits
 from podrelay.gateway.documents import introspection, variables
 from podrelay.gateway.errors import LimitError, ValidationError
@@ -161,6 +163,27 @@ async def test_an_answer_has_a_limit_although_each_object_is_read_once(gateway: 
     assert "The answer would have more than 16 MiB" in answer["errors"][0]["message"]
     shown = [value for task in answer["data"]["backgroundTasks"]["listTasks"]["data"] for value in task.values()]
     assert 70 < sum(value is not None for value in shown) < 90, "what fits is returned"
+
+
+async def test_a_value_is_encoded_once(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway.cache.runs.apply(run("r0"))
+    deep: Any = "x"
+    for _ in range(300):  # more than the fast encoder takes
+        deep = [deep]
+    gateway.api.objects["/apis/podrelay.dev/v1alpha1/namespaces/shop/taskruns/r0"] = {"spec": {"input": {"x": deep}}}
+    encoded = []
+
+    def noted(value: Any) -> str:
+        encoded.append(value)
+        return json.dumps(value)
+
+    monkeypatch.setattr(encoding, "json", SimpleNamespace(dumps=noted))
+    answer = await gateway.post({"query": "{ backgroundTasks { listTasks { data { a: input b: input } } } }"})
+
+    assert encoded == [{"x": deep}] * 2
+    assert (await answer.json())["data"]["backgroundTasks"]["listTasks"]["data"] == [
+        {"a": {"x": deep}, "b": {"x": deep}}
+    ]
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,15 @@
 
 import asyncio
 import gc
+import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from podrelay.gateway.event_loop import turns
+from podrelay.gateway.schema import executing
 from podrelay.gateway.schema.executing import MAX_FAILED_FIELDS
 from tests.unit.gateway.builders import definition, run
 from tests.unit.gateway.conftest import Gateway
@@ -48,6 +52,32 @@ async def test_the_objects_of_a_list_are_completed_some_at_a_time(gateway: Gatew
     assert all(one[f"a{number}"] is not None for one in found for number in range(28))
     assert {one["id"] for one in found} == {f"r{number}" for number in range(100)}
     assert most < 300  # of 2,900
+
+
+async def test_fields_that_wait_for_one_response_are_completed_one_after_another(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway.api.objects["/apis/podrelay.dev/v1alpha1/namespaces/shop/taskruns/r0"] = {"spec": {"input": {"x": "y"}}}
+    monkeypatch.setattr(turns, "SLICE_SECONDS", 0)
+    rounds, completed = 0, []
+
+    async def count() -> None:
+        nonlocal rounds
+        while True:
+            rounds += 1
+            await asyncio.sleep(0)
+
+    def encode(value: Any) -> bytes:
+        completed.append(rounds)
+        return json.dumps(value).encode()
+
+    monkeypatch.setattr(executing, "encode_value", encode)
+    counting = asyncio.create_task(count())
+    await gateway.ask(f'{{ backgroundTasks {{ getTask(id: "r0") {{ data {{ {many("input")} }} }} }} }}')
+    counting.cancel()
+
+    assert len(completed) == 28
+    assert max(Counter(completed).values()) == 1
 
 
 async def test_lists_in_lists_share_the_number(gateway: Gateway) -> None:

@@ -1,6 +1,5 @@
 """Decode the bodies of requests, within limits, and encode those of answers."""
 
-import contextlib
 import gc
 import json
 from collections.abc import Awaitable, Callable, Iterator
@@ -10,6 +9,7 @@ import orjson
 from strawberry.http import GraphQLHTTPResponse
 
 from podrelay.gateway.documents.shapes import MAX_NESTS
+from podrelay.gateway.encoding import encode
 from podrelay.gateway.errors import LimitError, ValidationError
 
 _ALL: Final = bytes(range(256))
@@ -25,8 +25,6 @@ _SHORT: Final = 2**11
 """Bytes of a value after which other requests need not have their turn."""
 _MOST_TOGETHER: Final = 8
 """Items of a list that are encoded together, as long as they are short."""
-_MOST_LEVELS: Final = 50
-"""What is nested deeper is encoded by the json module as a whole, which can call itself more often."""
 
 
 def excess(data: bytes) -> str | None:
@@ -82,17 +80,6 @@ def decode_request(data: str | bytes, max_batch: int) -> dict[str, Any] | list[d
     return found
 
 
-def encode(data: object) -> bytes:
-    """Return JSON. What orjson refuses is encoded by the json module, in ASCII.
-
-    These are integers of more than 64 bits, lone surrogates, and what is nested too deep.
-    """
-    try:
-        return orjson.dumps(data)
-    except orjson.JSONEncodeError:
-        return b"".join(_pieces(data))
-
-
 async def encode_in_turns(answer: GraphQLHTTPResponse, give: Callable[[], Awaitable[None]]) -> list[bytes]:
     """Return the pieces of an answer in JSON, like `encode`, some tasks of a list at a time.
 
@@ -133,27 +120,6 @@ def _items(items: list[object]) -> Iterator[bytes]:
         begin += count
         count = min(2 * count, _MOST_TOGETHER) if len(piece) < _SHORT * count else 1
     yield b"]"
-
-
-def _pieces(data: object, depth: int = 0) -> Iterator[bytes]:
-    """Return the JSON of what orjson refuses as a whole: the json module gets as little of it as possible.
-
-    It takes ten times as long: 80 ms for an answer with 3,000 manifests, one of which contains a large integer.
-    """
-    if not isinstance(data, dict | list) or not data or depth > _MOST_LEVELS:
-        yield json.dumps(data).encode()
-        return
-    is_object = isinstance(data, dict)
-    for place, (name, item) in enumerate(data.items() if isinstance(data, dict) else enumerate(data)):
-        yield b"," if place else b"{" if is_object else b"["
-        if is_object:
-            yield json.dumps(name).encode() + b":"
-        if len(data) > 1:  # a single one is what has just been refused
-            with contextlib.suppress(orjson.JSONEncodeError):
-                yield orjson.dumps(item)
-                continue
-        yield from _pieces(item, depth + 1)
-    yield b"}" if is_object else b"]"
 
 
 def _read(data: str | bytes) -> Any:

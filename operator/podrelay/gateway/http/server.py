@@ -24,6 +24,7 @@ from strawberry.types.graphql import OperationType
 from podrelay.api import names
 from podrelay.gateway import read_your_writes
 from podrelay.gateway.call import NAMESPACE_HEADER, Call, Scope, Services
+from podrelay.gateway.encoding import encode
 from podrelay.gateway.errors import (
     GatewayError,
     LimitError,
@@ -269,7 +270,7 @@ class View(GraphQLView[Call, None]):
 
     def encode_json(self, data: object) -> str:
         """Encode a message for a WebSocket."""
-        return bodies.encode(data).decode()
+        return encode(data).decode()
 
     def create_response(
         self, response_data: GraphQLHTTPResponse | list[GraphQLHTTPResponse], sub_response: web.Response

@@ -5,7 +5,6 @@ event loop for 80 ms. Its executor refers to itself, so it and all errors are fr
 """
 
 import inspect
-import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Final, NoReturn
 
@@ -18,6 +17,7 @@ from graphql.type.definition import GraphQLResolveInfoHelpers
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from podrelay.gateway.call import MAX_ANSWER_BYTES, Call
+from podrelay.gateway.encoding import encode_value
 from podrelay.gateway.errors import LimitError
 from podrelay.gateway.schema.masking import is_bug
 
@@ -36,13 +36,6 @@ _FIELD_BYTES: Final = 8
 """Of a field in an answer, in addition to its name and its text: quotes, colon, comma, a number or null."""
 _SHORT: Final = 32
 """Characters of a text whose encoded size is not worth being determined: at most six times as much."""
-
-
-def _size_of(value: object) -> int:
-    try:
-        return len(orjson.dumps(value))
-    except orjson.JSONEncodeError:  # it has integers of more than 64 bits, or is nested deeply
-        return len(json.dumps(value))
 
 
 def clear_tracebacks(error: BaseException | None) -> None:
@@ -113,7 +106,10 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         if kind is str and len(completed) < _SHORT:
             self._bytes_left -= len(completed)  # checked with the next object: this is called for each scalar
         elif kind is str or kind is dict or kind is list:
-            self._take_bytes(_size_of(completed), down_to=0)
+            # Encoded once: it is counted, and copied into the answer.
+            encoded = encode_value(completed)
+            self._take_bytes(len(encoded), down_to=0)
+            return orjson.Fragment(encoded)
         return completed
 
     def _take_bytes(self, size: int, *, down_to: int) -> None:
@@ -170,10 +166,12 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         self._fields += 1  # from now on, although it only runs when it is awaited
         following = super().complete_awaitable_value
         return self._in_turn(
-            result, lambda: following(return_type, field_details_list, info, path, result, position_context)
+            result, lambda resolved: following(return_type, field_details_list, info, path, resolved, position_context)
         )
 
-    async def _in_turn(self, result: Any, following: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    async def _in_turn(
+        self, result: Any, following: Callable[[Coroutine[Any, Any, Any]], Coroutine[Any, Any, Any]]
+    ) -> Any:
         try:
             try:
                 await self.context_value.services.turns.give()
@@ -181,9 +179,15 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
                 if inspect.iscoroutine(result):
                     result.close()
                 raise
-            return await following()
+            return await following(self._resolved_in_turn(result))
         finally:
             self._fields -= 1
+
+    async def _resolved_in_turn(self, result: Any) -> Any:
+        """Return the value of a field when it is its turn: many fields may have waited for one response."""
+        value = await result
+        await self.context_value.services.turns.give()
+        return value
 
     def handle_field_error(
         self, raw_error: Exception, return_type: GraphQLOutputType, field_details_list: FieldDetailsList, path: Path

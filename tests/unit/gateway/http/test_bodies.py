@@ -87,40 +87,6 @@ async def test_many_lists_are_refused_with_what_to_do(gateway: Gateway) -> None:
     assert "pass a reference" in (await refused.json())["errors"][0]["message"]
 
 
-LONE = st.text(st.characters(exclude_categories=()))
-
-
-@given(value=st.recursive(VALUES | LONE, lambda inner: st.lists(inner) | st.dictionaries(LONE, inner), max_leaves=30))
-def test_everything_is_encoded_without_loss(value: Any) -> None:
-    assert json.loads(bodies.encode(value)) == value
-
-
-@pytest.mark.parametrize("levels", [10, 100, 400])
-def test_what_is_nested_deeply_is_encoded(levels: int) -> None:
-    value: Any = "\ud800"
-    for _ in range(levels):
-        value = {"a": [value]}
-
-    assert json.loads(bodies.encode(value)) == value
-
-
-def test_the_slower_encoder_gets_only_what_the_fast_one_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    encoded: list[Any] = []
-    slow = json.dumps
-
-    def noted(value: Any) -> str:
-        encoded.append(value)
-        return slow(value)
-
-    monkeypatch.setattr(json, "dumps", noted)
-    rows = [{"id": f"run-{number}", "input": {"n": number, "list": [1, 2, 3]}} for number in range(1000)]
-    rows[500]["input"] = {"n": 2**70, "list": [1, 2, 3]}
-    bodies.encode({"data": {"backgroundTasks": {"listTasks": {"data": rows}}}})
-
-    names = ["data", "backgroundTasks", "listTasks", "data", "id", "input", "n", "list"]
-    assert [value for value in encoded if value not in names] == [2**70]
-
-
 @pytest.mark.parametrize(
     "answer",
     [
