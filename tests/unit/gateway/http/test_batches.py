@@ -178,8 +178,7 @@ async def test_the_maximum_length_of_a_batch_can_be_set(start: Start) -> None:
 def test_a_long_batch_is_refused_before_its_operations_are_processed() -> None:
     with pytest.raises(LimitError, match="40000 operations"):
         bodies.decode_request(b"[" + b"{}," * 39_999 + b"{}]", 10)
-    with pytest.raises(json.JSONDecodeError):
-        bodies.decode_request(b"[" + b"{}," * 60_000 + b"{}]", 10)
+    assert bodies.excess(b"[" + b"{}," * 60_000 + b"{}]")
     with pytest.raises(ValidationError, match="at least one"):
         bodies.decode_request(b"[]", 10)
 
