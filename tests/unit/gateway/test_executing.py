@@ -54,6 +54,34 @@ async def test_the_objects_of_a_list_are_completed_some_at_a_time(gateway: Gatew
     assert most < 300  # of 2,900
 
 
+async def test_attributes_need_nothing_of_what_resolvers_are_called_with(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolved: Counter[str] = Counter()
+    original = executing.Execution.build_resolve_info
+
+    def build(self: Any, field_def: Any, field_nodes: Any, *rest: Any) -> Any:
+        resolved[field_nodes[0].name.value] += 1
+        return original(self, field_def, field_nodes, *rest)
+
+    monkeypatch.setattr(executing.Execution, "build_resolve_info", build)
+    answer = await gateway.ask(listed("taskStatus iterations startedOn definitionId __typename parent { id }"))
+
+    tasks = answer["data"]["backgroundTasks"]["listTasks"]["data"]
+    assert (tasks[0]["taskStatus"], tasks[0]["startedOn"], tasks[0]["definitionId"]) == ("pending", None, "countWords")
+    assert not {"taskStatus", "iterations", "startedOn", "definitionId", "id"} & set(resolved)
+    assert (resolved["__typename"], resolved["parent"]) == (100, 100)
+
+
+async def test_an_attribute_that_is_no_valid_value_is_an_error_in_its_place(gateway: Gateway) -> None:
+    gateway.cache.runs.apply(run("r0", max_iterations=2**40))
+
+    answer = await gateway.ask('{ backgroundTasks { getTask(id: "r0") { data { id maxIterations } } } }')
+
+    assert answer["data"]["backgroundTasks"]["getTask"]["data"]["id"] == "r0"
+    assert answer["errors"][0]["path"][-1] == "maxIterations"
+
+
 async def test_fields_that_wait_for_one_response_are_completed_one_after_another(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,15 +6,28 @@ event loop for 80 ms. Its executor refers to itself, so it and all errors are fr
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, Final, NoReturn
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, NoReturn
 
 import orjson
-from graphql import GraphQLError, GraphQLLeafType, GraphQLObjectType, GraphQLOutputType, GraphQLResolveInfo
+from graphql import (
+    GraphQLError,
+    GraphQLLeafType,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    get_nullable_type,
+    is_leaf_type,
+    is_non_null_type,
+)
 from graphql.execution import Executor
 from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from graphql.pyutils import Path, gather_with_cancel
 from graphql.type.definition import GraphQLResolveInfoHelpers
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.types.field import StrawberryField
 
 from podrelay.gateway.call import MAX_ANSWER_BYTES, Call
 from podrelay.gateway.encoding import encode_value
@@ -36,6 +49,28 @@ _FIELD_BYTES: Final = 8
 """Of a field in an answer, in addition to its name and its text: quotes, colon, comma, a number or null."""
 _SHORT: Final = 32
 """Characters of a text whose encoded size is not worth being determined: at most six times as much."""
+
+
+class _Attribute(NamedTuple):
+    """A field that is an attribute of its object, with a scalar or an enum as its value."""
+
+    name: str
+    type: GraphQLOutputType
+    leaf: GraphQLLeafType
+    is_nullable: bool
+
+
+@lru_cache(maxsize=4096)
+def _attribute(schema: GraphQLSchema, parent_type: GraphQLObjectType, field_name: str) -> _Attribute | None:
+    """Return what a field is, if it has neither arguments nor a resolver."""
+    field = schema.get_field(parent_type, field_name)
+    if field is None or field.args:
+        return None
+    definition = field.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+    leaf = get_nullable_type(field.type)
+    if not isinstance(definition, StrawberryField) or not definition.is_basic_field or not is_leaf_type(leaf):
+        return None
+    return _Attribute(definition.python_name, field.type, leaf, not is_non_null_type(field.type))
 
 
 def clear_tracebacks(error: BaseException | None) -> None:
@@ -72,6 +107,7 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         super().__init__(*args, **kwargs)
         # Those of graphql-core are methods of this object, which would be a cycle; no field of this schema uses them.
         self.async_helpers = _NO_HELPERS
+        self._has_middleware = self.middleware_manager is not None and bool(self.middleware_manager.middlewares)
         self._fields = 0
         batch = self.context_value.batch
         self._bytes_left = MAX_ANSWER_BYTES if batch is None else batch.answer_bytes
@@ -98,6 +134,27 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         size = sum(map(len, grouped_field_set)) + _FIELD_BYTES * len(grouped_field_set)
         self._take_bytes(size, down_to=-MAX_ANSWER_BYTES // 16)
         return super().execute_fields(parent_type, source_value, path, grouped_field_set, position_context)
+
+    def execute_field(
+        self,
+        parent_type: GraphQLObjectType,
+        source: Any,
+        field_details_list: FieldDetailsList,
+        path: Path,
+        position_context: Any,
+    ) -> Any:
+        """Execute a field; most are attributes, which need nothing of what a resolver is called with."""
+        attribute = _attribute(self.schema, parent_type, field_details_list[0].node.name.value)
+        if attribute is None or self._has_middleware:
+            return super().execute_field(parent_type, source, field_details_list, path, position_context)
+        value = getattr(source, attribute.name)
+        if value is None and attribute.is_nullable:
+            return None
+        try:
+            return self.complete_leaf_value(attribute.leaf, value)
+        except Exception as error:  # noqa: BLE001 - it is returned to the client, or logged, like that of a resolver
+            self.handle_field_error(error, attribute.type, field_details_list, path)
+            return None
 
     def complete_leaf_value(self, return_type: GraphQLLeafType, result: Any) -> Any:  # type: ignore[override]
         """Complete a scalar, and account for its size: a field can be queried many times under different names."""
