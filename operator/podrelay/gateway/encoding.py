@@ -20,7 +20,14 @@ def encode_value(value: object) -> bytes:
     try:
         return orjson.dumps(value)
     except orjson.JSONEncodeError:
-        return json.dumps(value).encode()
+        return json.dumps(value, default=_decoded).encode()
+
+
+def _decoded(value: object) -> object:
+    """Return what an `orjson.Fragment` contains: the json module can only encode it again."""
+    if not isinstance(value, orjson.Fragment):
+        raise TypeError(f"{type(value).__name__} is not JSON")
+    return json.loads(orjson.dumps(value))
 
 
 def encode(answer: object) -> bytes:

@@ -173,9 +173,9 @@ async def test_a_value_is_encoded_once(gateway: Gateway, monkeypatch: pytest.Mon
     gateway.api.objects["/apis/podrelay.dev/v1alpha1/namespaces/shop/taskruns/r0"] = {"spec": {"input": {"x": deep}}}
     encoded = []
 
-    def noted(value: Any) -> str:
+    def noted(value: Any, **options: Any) -> str:
         encoded.append(value)
-        return json.dumps(value)
+        return json.dumps(value, **options)
 
     monkeypatch.setattr(encoding, "json", SimpleNamespace(dumps=noted))
     answer = await gateway.post({"query": "{ backgroundTasks { listTasks { data { a: input b: input } } } }"})

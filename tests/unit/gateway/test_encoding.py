@@ -43,9 +43,9 @@ def test_the_slower_encoder_gets_only_what_the_fast_one_refuses(monkeypatch: pyt
     encoded: list[Any] = []
     slow = json.dumps
 
-    def noted(value: Any) -> str:
+    def noted(value: Any, **options: Any) -> str:
         encoded.append(value)
-        return slow(value)
+        return slow(value, **options)
 
     monkeypatch.setattr(json, "dumps", noted)
     rows = [{"id": f"run-{number}", "input": {"n": number, "list": [1, 2, 3]}} for number in range(1000)]
@@ -60,3 +60,14 @@ def test_the_slower_encoder_gets_only_what_the_fast_one_refuses(monkeypatch: pyt
 def test_values_that_are_encoded_already_are_copied_into_their_answer(value: Any) -> None:
     answer = {"data": [{"input": orjson.Fragment(encode_value(value)), "name": "no \ud800"}]}
     assert json.loads(encode(answer)) == {"data": [{"input": value, "name": "no \ud800"}]}
+
+
+def test_values_that_are_encoded_already_may_be_nested_deeply_next_to_what_the_fast_encoder_refuses() -> None:
+    answer: object = {"input": orjson.Fragment(b'{"a": 1}'), "name": "no \ud800"}
+    expected: object = {"input": {"a": 1}, "name": "no \ud800"}
+    for _ in range(60):
+        answer, expected = {"parent": answer}, {"parent": expected}
+
+    assert json.loads(encode(answer)) == expected
+    with pytest.raises(TypeError, match="object is not JSON"):
+        encode_value(object())

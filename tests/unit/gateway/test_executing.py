@@ -82,6 +82,16 @@ async def test_an_attribute_that_is_no_valid_value_is_an_error_in_its_place(gate
     assert answer["errors"][0]["path"][-1] == "maxIterations"
 
 
+async def test_null_for_what_cannot_be_null_is_a_bug(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+    gateway.cache.runs.apply(run("r0", attempts=None))
+
+    answer = await gateway.ask('{ backgroundTasks { getTask(id: "r0") { data { id attempts } } } }')
+
+    assert answer["data"]["backgroundTasks"]["getTask"]["data"] is None
+    assert "Cannot return null" in caplog.text
+    assert "Cannot return null" not in str(answer["errors"])
+
+
 async def test_fields_that_wait_for_one_response_are_completed_one_after_another(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,7 +59,7 @@ def decode(data: str | bytes) -> dict[str, Any]:
 
 
 def decode_request(data: str | bytes, max_batch: int) -> dict[str, Any] | list[dict[str, Any]]:
-    """Decode an operation, or a batch of operations, of a body that has not too much (`excess`).
+    """Decode an operation, or a batch of operations, of a body that `excess` has accepted.
 
     Raises:
         json.JSONDecodeError: it is neither a JSON object nor a list of them, or is nested too deep.

@@ -147,14 +147,16 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         attribute = _attribute(self.schema, parent_type, field_details_list[0].node.name.value)
         if attribute is None or self._has_middleware:
             return super().execute_field(parent_type, source, field_details_list, path, position_context)
-        value = getattr(source, attribute.name)
-        if value is None and attribute.is_nullable:
-            return None
         try:
-            return self.complete_leaf_value(attribute.leaf, value)
+            value = getattr(source, attribute.name)
+            if value is not None:
+                return self.complete_leaf_value(attribute.leaf, value)
         except Exception as error:  # noqa: BLE001 - it is returned to the client, or logged, like that of a resolver
             self.handle_field_error(error, attribute.type, field_details_list, path)
             return None
+        if attribute.is_nullable:
+            return None
+        return super().execute_field(parent_type, source, field_details_list, path, position_context)
 
     def complete_leaf_value(self, return_type: GraphQLLeafType, result: Any) -> Any:  # type: ignore[override]
         """Complete a scalar, and account for its size: a field can be queried many times under different names."""

@@ -81,6 +81,10 @@ test('a page brings no run twice', () => {
   assert.deepEqual(ids(list), ['a', 'b', 'c']);
 });
 
+test('a run that has moved between two pages is shown once', () => {
+  assert.deepEqual(ids(page(EMPTY, ['a', 'b', 'a'])), ['a', 'b']);
+});
+
 test('a page that does not continue the list changes nothing', () => {
   const list = page(page(EMPTY, ['a'], null, 'after a'), ['b'], 'after a', 'after b');
   assert.deepEqual(page(list, ['b'], 'after a', 'after b'), list);

@@ -71,12 +71,11 @@ export function marked(list: LiveList): number {
 }
 
 function withPage(list: LiveList, { runs, cursor, hasMore, after }: Extract<Action, { type: 'page' }>): LiveList {
-  // The list may have been read again in the meantime: then this page does not continue it.
   if (after !== null && after !== list.cursor) return list;
   const before = after === null ? [] : list.rows;
   const known = new Set([...before.map((row) => row.run.id), ...list.waiting.map((run) => run.id)]);
   const added = runs
-    .filter((run) => !known.has(run.id))
+    .filter((run) => !known.has(run.id) && known.add(run.id)) // a run may have moved between two pages
     .map((run): Row => {
       const seen = list.seen.get(run.id);
       return seen === null ? { run, mark: 'deleted' } : unmarked(seen && isNewer(seen, run) ? seen : run);

@@ -15,6 +15,8 @@ const MOST_AGAIN = 500;
 /** Changes are shown together, this often. */
 const FLUSH_MS = 200;
 const RETRY_MS = 5_000;
+/** A further page is asked for again ever later, up to so many times as late. */
+const MOST_BACKOFF = 12;
 /** The next page is asked for when fewer rows than this are left to scroll to. */
 const NEAR_END = 30;
 
@@ -50,6 +52,8 @@ export function useRunList(filters: Filters, namespace: string, isAtTop: () => b
   const key = JSON.stringify([namespace, { ...filters, columns: [] }]);
   const shownKey = useRef('');
 
+  const tryAgain = useCallback(() => setFurther((state) => (state === 'refused' ? 'idle' : state)), []);
+
   const aborted = useRef(new AbortController());
   const reads = useRef({ sent: 0, shown: 0 });
 
@@ -65,6 +69,7 @@ export function useRunList(filters: Filters, namespace: string, isAtTop: () => b
     // The page is read again once changes arrive, which is a moment after it was opened: its first rows do not wait.
     const { signal } = aborted.current;
     const number = ++reads.current.sent;
+    let retry: ReturnType<typeof setTimeout> | undefined;
     const isOther = shownKey.current !== key;
     shownKey.current = key;
     if (isOther) {
@@ -80,22 +85,20 @@ export function useRunList(filters: Filters, namespace: string, isAtTop: () => b
           reads.current.shown = number;
           dispatch({ type: 'page', ...loaded, after: null });
           setProblem(undefined);
-          setFurther((state) => (state === 'refused' ? 'idle' : state));
+          tryAgain();
         },
         (thrown) => {
-          if (!signal.aborted && number === reads.current.sent) setProblem(problemOfThrown(thrown));
+          if (signal.aborted || number < reads.current.sent) return;
+          const found = problemOfThrown(thrown);
+          setProblem(found);
+          if (found.kind === 'unreachable') retry = setTimeout(() => setRound((count) => count + 1), RETRY_MS);
         },
       )
       .finally(() => {
         if (!signal.aborted && number === reads.current.sent) setIsReading(false);
       });
-  }, [key, namespace, epoch, round, user]);
-
-  useEffect(() => {
-    if (problem?.kind !== 'unreachable') return;
-    const retry = setTimeout(() => setRound((count) => count + 1), RETRY_MS);
     return () => clearTimeout(retry);
-  }, [problem]);
+  }, [key, namespace, epoch, round, user]);
 
   const queue = useRef<Update[]>([]);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
@@ -128,24 +131,35 @@ export function useRunList(filters: Filters, namespace: string, isAtTop: () => b
   });
 
   const shown = useRef(0);
+  const refusals = useRef(0);
   const readFurther = useCallback(() => {
     const { list: current, filters: asked, isReading: isBusy, further: state } = latest.current;
     const { cursor, hasMore, rows } = current;
     if (isBusy || state !== 'idle' || !hasMore || cursor === null || shown.current < rows.length - NEAR_END) return;
     const { signal } = aborted.current;
+    const number = reads.current.sent;
     latest.current.further = 'reading';
     setFurther('reading');
     readPage(asked, namespace, PAGE, cursor, signal).then(
       (loaded) => {
-        if (!signal.aborted) dispatch({ type: 'page', ...loaded, after: cursor });
         setFurther('idle');
+        // If the list has been read again since, this page may be older than what has changed in the meantime.
+        if (signal.aborted || number !== reads.current.sent) return;
+        dispatch({ type: 'page', ...loaded, after: cursor });
+        if (refusals.current) setProblem(undefined);
+        refusals.current = 0;
       },
       (thrown) => {
-        if (!signal.aborted) setProblem(problemOfThrown(thrown));
         setFurther(signal.aborted ? 'idle' : 'refused');
+        if (signal.aborted) return;
+        const found = problemOfThrown(thrown);
+        setProblem(found);
+        if (found.kind === 'unreachable')
+          setTimeout(tryAgain, RETRY_MS * Math.min(2 ** refusals.current, MOST_BACKOFF));
+        refusals.current++;
       },
     );
-  }, [namespace]);
+  }, [namespace, tryAgain]);
   // Scrolling asks for more, and so does all that may have kept a page from being asked for, or used, in the meantime.
   // biome-ignore lint/correctness/useExhaustiveDependencies: these are what it reads of the newest state.
   useEffect(readFurther, [readFurther, list, isReading, further]);
