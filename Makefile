@@ -51,7 +51,7 @@ unit: $(VENV)/ready ## Unit tests: without a cluster, four minutes
 
 integration: $(VENV)/ready ## Integration tests: a real API server (built on first use: some minutes)
 	@$(CONTROL_PLANE)
-	@$(BIN)/pytest tests/integration -q --ignore=$(DASHBOARD) --numprocesses=5 --dist=loadscope --no-loadscope-reorder
+	@$(BIN)/pytest tests/integration -q --ignore=$(DASHBOARD) --numprocesses=3 --dist=loadscope --no-loadscope-reorder
 
 # In a process of its own: while a browser is open, no other event loop can run in its process.
 browser: $(VENV)/ready ## Tests of the dashboard in a real browser, with a real API server

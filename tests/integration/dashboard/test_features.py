@@ -137,6 +137,7 @@ def test_05_logs_of_all_pods_are_one_stream(shop: Shop, open_page: Open) -> None
     view.go("runs/spring-catalogue?tab=logs&iteration=2")
     expect(lines).to_contain_text("importing rows 301 to 600")
     expect(lines).not_to_contain_text("importing rows 1 to 300")
+    view.says("End of the logs")  # a file has what was read until then
     with view.page.expect_download() as download:
         view.button("Download").click()
     text = Path(download.value.path()).read_text(encoding="utf-8")
