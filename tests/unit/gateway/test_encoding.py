@@ -9,18 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podrelay.gateway.encoding import encode, encode_value
-
-VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.integers(-(2**70), 2**70)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=20,
-)
-
+from tests.support.jsonvalues import VALUES
 
 LONE = st.text(st.characters(exclude_categories=()))
 

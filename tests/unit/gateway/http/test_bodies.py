@@ -9,18 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podrelay.gateway.http import bodies
+from tests.support.jsonvalues import VALUES
 from tests.unit.gateway.conftest import Gateway
-
-VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.integers(-(2**70), 2**70)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=20,
-)
 
 
 @given(value=st.dictionaries(st.text(), VALUES, max_size=4), in_ascii=st.booleans())
