@@ -131,6 +131,11 @@ class Kubectl:
         """Return the names of all objects that the flags select."""
         return self.do("get", resource, "--output", "jsonpath={.items[*].metadata.name}", *flags).split()
 
+    def objects(self, resource: str, *flags: str) -> list[Manifest]:
+        """Return all objects that the flags select, from one read: none of them can be deleted meanwhile."""
+        items: list[Manifest] = json.loads(self.do("get", resource, "--output", "json", *flags))["items"]
+        return items
+
     def patch(self, resource: str, name: str, patch: Manifest | list[Manifest], *flags: str) -> Result:
         """Apply a merge patch, or a JSON patch if the patch is a list."""
         kind = "json" if isinstance(patch, list) else "merge"

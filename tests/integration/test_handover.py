@@ -37,10 +37,8 @@ class Lingering:
         """Return a pod once its container runs."""
 
         def running() -> Manifest | None:
-            if name not in self.relay.kubectl.names("pods"):
-                return None
-            pod = self.relay.kubectl.get("pods", name)
-            return pod if pod["status"].get("phase") == "Running" else None
+            pods = (pod for pod in self.relay.kubectl.objects("pods") if pod["metadata"]["name"] == name)
+            return next((pod for pod in pods if pod["status"].get("phase") == "Running"), None)
 
         return eventually(f"{name} runs", running) or {}
 

@@ -42,9 +42,9 @@ def wait_until(moment: datetime) -> None:
 
 
 def end_runs(kubectl: QuickKubectl, scenario: ScheduleScenario) -> None:
-    for name in kubectl.names(TASK_RUNS, "--selector", f"podrelay.dev/schedule={scenario.name}"):
-        if kubectl.get(TASK_RUNS, name).get("status", {}).get("phase") != "Aborted":
-            assert kubectl.patch(TASK_RUNS, name, {"spec": {"abort": {}}})
+    for run in kubectl.objects(TASK_RUNS, "--selector", f"podrelay.dev/schedule={scenario.name}"):
+        if run.get("status", {}).get("phase") != "Aborted":
+            assert kubectl.patch(TASK_RUNS, run["metadata"]["name"], {"spec": {"abort": {}}})
 
 
 def status(kubectl: QuickKubectl, name: str) -> dict[str, Any]:

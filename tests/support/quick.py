@@ -36,11 +36,15 @@ class QuickKubectl(Kubectl):
         return self._read(f"{self._path(resource)}/{name}")
 
     def names(self, resource: str, *flags: str) -> list[str]:
+        return [item["metadata"]["name"] for item in self.objects(resource, *flags)]
+
+    def objects(self, resource: str, *flags: str) -> list[Manifest]:
         has_others = bool(flags) and (len(flags) != 2 or flags[0] != "--selector")
         if has_others or self._is_for_kubectl(resource):
-            return super().names(resource, *flags)
+            return super().objects(resource, *flags)
         query = f"?{urlencode({'labelSelector': flags[1]})}" if flags else ""
-        return [item["metadata"]["name"] for item in self._read(self._path(resource) + query)["items"]]
+        items: list[Manifest] = self._read(self._path(resource) + query)["items"]
+        return items
 
     def create(self, *manifests: Manifest, flags: tuple[str, ...] = ()) -> Result:
         is_unknown = not {DRY_RUN}.issuperset(flags)

@@ -30,8 +30,8 @@ def status(relay: Relay, name: str) -> Manifest:
 
 def runs_of(relay: Relay, schedule: str) -> list[Manifest]:
     """Return the runs of a schedule, by name."""
-    names = relay.kubectl.names(TASK_RUNS, "--selector", f"podrelay.dev/schedule={schedule}")
-    return [relay.get(name) for name in sorted(names)]
+    runs = relay.kubectl.objects(TASK_RUNS, "--selector", f"podrelay.dev/schedule={schedule}")
+    return sorted(runs, key=lambda run: run["metadata"]["name"])
 
 
 def apply(relay: Relay, name: str, definition: str, **spec: Any) -> None:
