@@ -31,9 +31,9 @@ help: ## Show this help
 demo: $(VENV)/ready ## A cluster, the operator, and real task runs from start to end, live in the terminal
 	@$(BIN)/python -m dev.demo
 
-# The end-to-end tests wait for real nodes most of the time, so the other tests run in parallel.
+# The integration tests take as long as all others, which wait for real nodes and a browser most of the time.
 test: check clusters ## Everything: check, unit, integration, browser and e2e tests
-	@$(BIN)/python -m dev.tools.parallel $(MAKE) --no-print-directory --keep-going unit integration -- $(MAKE) --no-print-directory --keep-going e2e browser
+	@$(BIN)/python -m dev.tools.parallel $(MAKE) --no-print-directory --keep-going unit e2e browser -- $(MAKE) --no-print-directory integration
 
 check: $(VENV)/ready ## Format, lint, types, import rules, generated files, words: seconds
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }

@@ -14,11 +14,12 @@ from dev.tools.mutants.mutant import Mutant
 
 ROOT: Final = Path(__file__).parents[3]
 PACKAGE: Final = ROOT / "operator" / "podrelay"
-PROPERTIES: Final = (
-    "tests/unit/operator/cache/test_children_properties.py",
-    "tests/unit/operator/controllers/test_workqueue_properties.py",
-)
-"""Property tests in addition to those that play histories."""
+PROPERTIES: Final = {
+    "operator/cache/collection.py": "tests/unit/operator/cache/test_collection_properties.py",
+    "operator/cache/slots.py": "tests/unit/operator/cache/test_slots_properties.py",
+}
+"""Property tests of single files; a failure of another file's test would prove nothing about a mutant."""
+_HISTORIES_OF_CHILDREN: Final = "tests/unit/operator/cache/test_children_properties.py"
 _EXAMPLES: Final = {
     "operator": ("tests/unit/operator",),
     "runner": ("tests/unit/runner",),
@@ -58,10 +59,8 @@ def play(mutant: Mutant, *, histories: int, seed: int, with_examples: bool = Tru
     """
     with tempfile.TemporaryDirectory(prefix="podrelay-mutant-") as folder:
         _change(Path(folder), mutant)
-        detected = _search(Path(folder), histories, seed) if histories else None
+        detected = _check_properties(Path(folder), mutant, histories, seed) if histories else None
         if detected is not None:
-            return Outcome(mutant, "properties", detected)
-        if histories and (detected := _test(Path(folder), PROPERTIES)) is not None:
             return Outcome(mutant, "properties", detected)
         part = mutant.file.partition("/")[0]
         if with_examples and (detected := _test(Path(folder), _EXAMPLES[part])) is not None:
@@ -81,6 +80,12 @@ def _change(folder: Path, mutant: Mutant) -> None:
     if text.count(mutant.old) != 1:
         raise ValueError(f"{mutant.name}: its text occurs {text.count(mutant.old)} times in {mutant.file}")
     file.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
+
+
+def _check_properties(folder: Path, mutant: Mutant, histories: int, seed: int) -> str | None:
+    own = PROPERTIES.get(mutant.file)
+    detected = _test(folder, (own,)) if own is not None else None
+    return detected or _search(folder, histories, seed) or _test(folder, (_HISTORIES_OF_CHILDREN,))
 
 
 def _search(folder: Path, histories: int, seed: int) -> str | None:

@@ -66,7 +66,7 @@ class Nodes:
         if process.has_ended or self.is_lost(process):
             return
         process.runs_user_code, process.calls, process.has_ended, process.exit_code = False, None, True, code
-        process.waits_for_end = False
+        process.waits_for_end, process.ended_at = False, self.api.now
         if process.by_message and process.answered is not None and code == 0:
             process.stored = process.answered
         pod = self.pod_of(process)

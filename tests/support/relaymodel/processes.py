@@ -113,6 +113,7 @@ class Process:
     stored: dict[str, Any] | None = None
     waits_for_end: bool = False
     has_ended: bool = False
+    ended_at: datetime | None = None
     exit_code: int | None = None
     was_asked_to_end: bool = False
     is_orphan: bool = False

@@ -240,6 +240,17 @@ class Promises:
         is_clock_late = self._world.nodes.skew < timedelta()
         return process.by_message and is_silent and (is_clock_late or not process.was_asked_to_end)
 
+    def _is_certainly_done(self, process: Process) -> bool:
+        """Whether a program without the SDK ended as done before the deletion of its pod, also by the clocks."""
+        if self._world.nodes.skew or not self._has_ended_as_done(process):
+            return False
+        pod = self._world.nodes.pod_of(process)
+        deleted = pod["metadata"].get("deletionTimestamp") if pod is not None else None
+        over = datetime.fromisoformat(deleted) if deleted else self._world.api.deleted_at.get(process.uid)
+        if over is None or process.ended_at is None:
+            return True
+        return process.ended_at < over - timedelta(seconds=process.me.grace_period)
+
     # --- pods and records -----------------------------------------------------------------------------------------
 
     def _see_pod(self, event: str, obj: dict[str, Any]) -> None:
@@ -389,6 +400,9 @@ class Promises:
         if is_answered and not other.is_orphan and not _cannot_ask(process):
             self._break(f"{process.pod} runs although {other.pod} said {said}")
         is_certain = not other.is_orphan and other.node not in self._world.nodes.ever_lost
+        is_done = other.me.iteration >= me.iteration and self._is_certainly_done(other)
+        if is_certain and is_done and not _cannot_ask(process):
+            self._break(f"{process.pod} runs although the program of {other.pod} has ended well")
         if is_certain and other.has_begun and other.leaves_threads and not other.has_ended:
             self._break(f"{process.pod} runs although the container of {other.pod} has not ended")
         is_earlier = (other.me.iteration, other.me.attempt) < (me.iteration, me.attempt)

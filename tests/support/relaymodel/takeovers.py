@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from podrelay.operator.plan import CreatePod
+from tests.support.relaymodel.lateness import take_effect, worker
 from tests.support.relaymodel.scenes import CONTINUE, any_unfinished, key_of, reach, start_all, steps, working_pod
 
 if TYPE_CHECKING:
@@ -48,7 +49,58 @@ def gets_no_response(history: "History", how: int) -> None:
     if how % 16 > 8:
         world.advance(4)
         operator.work(most=30)
-    _take_effect(history, name)
+    take_effect(history, name)
+
+
+def is_aborted_before_the_response(history: "History", how: int) -> None:
+    """A pod that the operator ends is evicted; the creation of the next one gets no response, and the run is aborted.
+
+    Then the creation takes effect.
+    """
+    world, operator = history.world, history.world.operators[0]
+    working = worker(history, how)
+    if working is None or world.nodes.pod_of(working) is None:
+        return
+    working.is_stuck = True
+    world.advance(300)
+    operator.work(most=30)
+    if world.nodes.pod_of(working) is None:
+        return
+    world.evict(working.pod)
+    if not reach(operator, key_of(working.run), CreatePod, ["before"]):
+        return
+    world.promises.are_slots_certain = False
+    operator.proceed(key_of(working.run), is_lost=True)
+    world.abort(working.run)
+    operator.work(most=30)
+    take_effect(history, working.run)
+
+
+def ends_by_two_clocks(history: "History", how: int) -> None:
+    """A program ends well, by the clock of its node after the deletion of its pod.
+
+    The operator that saw it end first gets no response to what it stores, or dies; that takes effect late.
+    """
+    world, operator = history.world, history.world.operators[0]
+    working = worker(history, how // 2)
+    if working is None or world.nodes.pod_of(working) is None:
+        return
+    key = key_of(working.run)
+    world.nodes.exit(working, 0)
+    operator.see_all()
+    if key in operator.held or not operator.step(key, ["before"]) or key not in operator.held:
+        return
+    world.promises.are_slots_certain = False
+    world.delete(working.pod)
+    if how % 2:
+        operator.proceed(key, is_lost=True)
+        if not reach(operator, key, CreatePod, []):
+            return
+    else:
+        world.restart_operator(0)
+        world.operators[0].work(most=30)
+    start_all(history, working.run)
+    take_effect(history, working.run)
 
 
 def is_created_for_a_former_leader(history: "History", how: int) -> None:
@@ -66,7 +118,7 @@ def is_created_for_a_former_leader(history: "History", how: int) -> None:
         _answer(history, name, CONTINUE)
     operator.work(most=30)
     world.advance(20)
-    _take_effect(history, name)
+    take_effect(history, name)
 
 
 def is_gone_before_the_status_names_it(history: "History", how: int) -> None:
@@ -84,17 +136,6 @@ def is_gone_before_the_status_names_it(history: "History", how: int) -> None:
     world.restart_operator(0)
     world.operators[0].work(most=30)
     start_all(history, name)
-
-
-def _take_effect(history: "History", name: str) -> None:
-    """The requests that got no response take effect; what they have created starts, and the leader sees it."""
-    world, operator = history.world, history.world.operators[0]
-    world.late += operator.late
-    operator.late.clear()
-    while world.late:
-        world.take_effect()
-    start_all(history, name)
-    operator.work(most=30)
 
 
 def _answer(history: "History", name: str, answer: dict[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final, NamedTuple
 
-from tests.support.relaymodel import scenes, takeovers
+from tests.support.relaymodel import lateness, scenes, takeovers
 from tests.support.relaymodel.scenes import Scene
 
 HOOKS: Final = ["onDone", "onError", "onAbort", "onMaxIterations"]
@@ -68,9 +68,15 @@ THEMES: Final = (
     # the same, and the finalizer of another party keeps the pods
     _theme("nodes, foreign finalizers", "_hold_pod _lose_node _collect_pods", **_API, disruptionRetries=3),
     # heartbeats, by nodes whose clocks are late
-    _theme("", "_beat _advance", -70, **_API, heartbeatTimeoutSeconds=60),
+    _theme("", "_beat _advance", -70, plays=(lateness.is_silent_for_a_moment,), **_API, heartbeatTimeoutSeconds=60),
     # heartbeats that the operator sees late
-    _theme("lag", "_beat _advance _lag _step", **_API, heartbeatTimeoutSeconds=60),
+    _theme(
+        "lag",
+        "_beat _advance _lag _step",
+        plays=(lateness.is_silent_for_a_moment,),
+        **_API,
+        heartbeatTimeoutSeconds=60,
+    ),
     # a pod whose creation got no response, and a run that ends
     _theme("slow requests, aborts, lag", "_slow_step _lose _abort"),
     # each attempt continues from the newest checkpoint
@@ -81,6 +87,7 @@ THEMES: Final = (
     _theme("standby", "_work", plays=(takeovers.is_unknown_to_the_next_leader,), **_UNCLAIMED),
     # ... or their creation takes effect late
     _theme("slow requests", "_work", plays=(takeovers.gets_no_response,), **_UNCLAIMED),
+    _theme("aborts", "_work", plays=(takeovers.is_aborted_before_the_response,), **_UNCLAIMED),
     _theme("second operator", "_take_over", plays=(takeovers.is_created_for_a_former_leader,), **_UNCLAIMED),
     # ... or they are gone before the status names them
     _theme("evictions", "_step", plays=(takeovers.is_gone_before_the_status_names_it,), **_UNCLAIMED),
@@ -90,6 +97,21 @@ THEMES: Final = (
     _theme("evictions, slow requests, restarts", "_evict _restart _hook", **_API, hooks=HOOKS),
     # runs that are deleted and created again while requests are on their way
     _theme("names again, slow requests, restarts", "_delete_run _create_again _lose"),
+    _theme(
+        "slow requests",
+        "_slow_step",
+        plays=(lateness.reads_the_input_of_a_former_run,),
+        inputSchema={"type": "object", "properties": {"valid": {"const": True}}},
+    ),
+    # programs that end while their pods are deleted
+    _theme(
+        "slow nodes, evictions",
+        "_exit",
+        plays=(lateness.is_drained_as_it_ends,),
+        **_MESSAGE,
+        disruptionRetries=3,
+    ),
+    _theme("evictions", "_exit", 70, plays=(takeovers.ends_by_two_clocks,), **_UNCLAIMED),
     # retries, while the definition changes
     _theme(
         "definition changes, crashes, restarts",
@@ -109,7 +131,7 @@ THEMES: Final = (
     _theme(
         "lag, names again",
         "_answer _hook",
-        plays=(scenes.calls_hooks_unseen, scenes.calls_hooks_of_another_run),
+        plays=(scenes.calls_hooks_unseen, scenes.calls_hooks_of_another_run, lateness.waits_to_call_hooks),
         **_API,
         hooks=HOOKS,
         disruptionRetries=3,
