@@ -43,7 +43,7 @@ class World:
         self.seen = 0
         """How many events the watch has delivered."""
         self.gone: set[str] = set()
-        """UIDs whose deletion the cache was told, by a watch, a list, or a live read."""
+        """UIDs of objects whose deletion a watch, a list or a live read has shown to the cache."""
         self.restored = 0
         self.removed: list[str] = []
         self.cache: Collection[TaskRun] = Collection(
