@@ -20,11 +20,15 @@ ENV PYTHONPATH=/app \
 # A .pth file, so that podrelay is found also where somebody sets PYTHONPATH.
 RUN ["python3", "-c", "import pathlib, site; folder = pathlib.Path(site.getsitepackages()[0]); \
 folder.mkdir(parents=True, exist_ok=True); (folder / 'podrelay.pth').write_text('/opt/podrelay/lib\\n')"]
+# Modules are compiled here: where the root file system is read-only, every pod would compile those that it imports anew.
+# python:3.13-slim has none of the standard library; compiled ones that a base image has are left as they are.
+# unchecked-hash, so that it does not matter which times the files get on their way to a node.
+RUN ["python3", "-c", "import compileall, py_compile, re, sysconfig; \
+unused = re.compile('/(test|idlelib|lib2to3|turtledemo|tkinter|ensurepip|site-packages|dist-packages)/'); \
+compileall.compile_dir(sysconfig.get_path('stdlib'), quiet=2, rx=unused, \
+invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)"]
 WORKDIR /app
 
-
-# Modules are compiled here: where the root file system is read-only, every pod would compile them anew.
-# unchecked-hash, so that it does not matter which times the files get on their way to a node.
 
 FROM python AS task
 COPY build/images/task/ /opt/podrelay/lib/
