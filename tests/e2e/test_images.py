@@ -8,9 +8,8 @@ import pytest
 
 from dev.cluster import Cluster
 from dev.cluster.docker import Docker, find
-from dev.cluster.paths import here
+from dev.cluster.paths import CHECKOUT, here
 from dev.images import base
-from dev.images.build import ROOT
 
 UNCOMPILED = "podrelay-test-base:uncompiled"
 BUILT = "podrelay-test-task:uncompiled"
@@ -43,7 +42,7 @@ def test_pods_compile_no_modules_of_python_or_podrelay_on_any_base(docker: Docke
     bare = f'FROM {base.provide(docker)}\nRUN ["find", "/usr", "-name", "*.pyc", "-delete"]\n'
     (tmp_path / "Dockerfile").write_text(bare, encoding="utf-8")
     build(docker, f"--tag={UNCOMPILED}", folder=tmp_path)
-    build(docker, "--target=task", f"--build-arg=BASE={UNCOMPILED}", f"--tag={BUILT}", folder=ROOT)
+    build(docker, "--target=task", f"--build-arg=BASE={UNCOMPILED}", f"--tag={BUILT}", folder=CHECKOUT)
 
     imports = "import podrelay, podrelay.runner.main, pydantic"
     command = [docker.program, "run", "--rm", "--read-only", "--network=none", BUILT, "python3", "-v", "-c", imports]
