@@ -6,6 +6,7 @@ from typing import Any
 
 from podrelay.api import invalid_input, limits, numbers
 from podrelay.api.errors import PodrelayError
+from podrelay.runner import tracebacks
 from podrelay.sdk.answers import Aborted, Answer, Built, Continue, Done, Failed, failed
 from podrelay.sdk.controller import as_dict
 from podrelay.sdk.errors import DefinitionError, InputError, TaskModuleError
@@ -43,9 +44,7 @@ def answer_of(value: Any, built: Iterable[Built] = ()) -> Answer:
 
 def answer_of_exception(error: BaseException) -> Failed:
     """Return the answer for an exception of run(); its traceback is printed to stderr, never stored in the record."""
-    import traceback  # noqa: PLC0415 - most pods do not need it
-
-    traceback.print_exception(error, file=sys.stderr)
+    tracebacks.show(error)
     if isinstance(error, InputError):
         return Failed(str(error), error.reason, error.data)
     if isinstance(error, SystemExit):

@@ -5,12 +5,12 @@ not determine it (an abort may have come first). Then it calls the hooks for tha
 pod that answered cannot do so, the operator creates a pod that only calls hooks.
 """
 
-import sys
 from collections.abc import Callable
 from typing import Any, Final
 
 from podrelay.api import hooks, limits, names
 from podrelay.api.phases import FINISHED
+from podrelay.runner import tracebacks
 from podrelay.runner.answering import answer_of_exception, clean
 from podrelay.runner.api_client import ApiClient, Deadline
 from podrelay.runner.environment import Environment
@@ -36,9 +36,7 @@ def call(definition: TaskDefinition, hook: str, argument: Any) -> dict[str, Any]
     try:
         call_it(method, argument)
     except BaseException as error:  # noqa: BLE001 - any exception is the hook's outcome
-        import traceback  # noqa: PLC0415 - most pods do not need it
-
-        traceback.print_exception(error, file=sys.stderr)
+        tracebacks.show(error)
         return {"name": hook, "outcome": "Failed", "message": clean(_words(error), limits.HOOK_MESSAGE_LENGTH)}
     return {"name": hook, "outcome": "Succeeded"}
 

@@ -117,6 +117,10 @@ def test_04_timeline_of_attempts_waits_and_children(open_page: Open) -> None:
     view.has_address("attempt=totals-tuesday-i2")
     expect(view.page.get_by_label("Selected attempt")).to_contain_text("Iteration 2, attempt 1")
     assert chart.locator(".segment").evaluate_all("all => Math.min(...all.map(one => one.offsetWidth))") >= 4
+    colours = "all => [...new Set(all.map(one => getComputedStyle(one).backgroundColor))].sort()"
+    shown = chart.locator(".segment-work").evaluate_all(colours)
+    assert len(shown) > 1
+    assert view.page.locator(".legend .segment-work").evaluate_all(colours) == shown
 
     view.button("Table").click()
     expect(view.page.get_by_role("cell", name="totals-tuesday-i2")).to_be_visible()

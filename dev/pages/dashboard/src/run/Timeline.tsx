@@ -19,6 +19,22 @@ export const KINDS: Record<Segment['kind'], string> = {
   signal: 'Waiting for a signal',
 };
 
+type Tone = ReturnType<typeof lookOf>['tone'];
+
+/** What the colours of working pods and children mean. */
+const WORK: Record<Tone, string> = {
+  good: 'Worked',
+  busy: KINDS.work,
+  warn: 'Disrupted',
+  bad: 'Failed',
+  quiet: 'Aborted or ended',
+};
+
+function toneOf({ child, attempt }: TimelineRow): Tone {
+  if (child) return lookOf(child).tone;
+  return attempt ? answerLook(attempt).tone : 'busy';
+}
+
 interface Props {
   run: RunDetail;
   history: readonly Attempt[];
@@ -55,6 +71,7 @@ function Chart({ run, history, childRuns, selected, onSelect, now }: Props & { n
   }
 
   const used = new Set(rows.flatMap((row) => row.segments.map((one) => one.kind)));
+  const tones = new Set(rows.filter((row) => row.segments.some((one) => one.kind === 'work')).map(toneOf));
   return (
     <div className="timeline">
       <div className="timeline-axis" aria-hidden="true">
@@ -84,8 +101,16 @@ function Chart({ run, history, childRuns, selected, onSelect, now }: Props & { n
         ))}
       </div>
       <ul className="legend">
+        {(Object.keys(WORK) as Tone[])
+          .filter((tone) => tones.has(tone))
+          .map((tone) => (
+            <li key={tone}>
+              <i className={`segment segment-work tone-${tone}`} />
+              {WORK[tone]}
+            </li>
+          ))}
         {(Object.keys(KINDS) as Segment['kind'][])
-          .filter((kind) => used.has(kind))
+          .filter((kind) => used.has(kind) && kind !== 'work')
           .map((kind) => (
             <li key={kind}>
               <i className={`segment segment-${kind}`} />
@@ -109,6 +134,7 @@ function Row({ row, place, isSelected, onSelect }: RowProps) {
   const first = segments[0];
   const last = segments.at(-1);
   const look = attempt ? answerLook(attempt) : undefined;
+  const tone = toneOf(row);
   const bars = segments.map((one) => (
     <i
       key={`${one.kind} ${one.from}`}
@@ -128,7 +154,7 @@ function Row({ row, place, isSelected, onSelect }: RowProps) {
         </span>
         <Link
           to={to}
-          className={`bar tone-${lookOf(child).tone}`}
+          className={`bar tone-${tone}`}
           title={title}
           aria-label={`Child ${plain(row.title, 100)}: ${title}`}
         >
@@ -150,7 +176,7 @@ function Row({ row, place, isSelected, onSelect }: RowProps) {
       {attempt ? (
         <button
           type="button"
-          className={`bar tone-${look?.tone ?? 'busy'}`}
+          className={`bar tone-${tone}`}
           aria-pressed={isSelected}
           title={title}
           aria-label={`Iteration ${row.title}: ${look?.word ?? ''}. ${title}`}
