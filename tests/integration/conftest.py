@@ -1,7 +1,6 @@
 """Fixtures for tests with a real API server: the control plane, the chart's objects, namespaces, identities."""
 
 import fcntl
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from tests.support import distribution
 from tests.support.distribution import CLUSTER, DEV
 from tests.support.kubeletprocess import kubelet
 from tests.support.namespaces import temporary_namespace
+from tests.support.podfiles import PodFiles
 from tests.support.pods import add_runner, registered_node
 from tests.support.quick import QuickKubectl
 from tests.support.relay import Relay
@@ -209,26 +209,22 @@ def foreign_crd(admin: Kubectl) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def pod_logs(place: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run a node whose pods are processes of this host; return the folder of their logs.
-
-    Other test processes also have nodes, and pods are scheduled to any of them.
-    """
-    if place == DEV:  # has a node of its own
-        return tmp_path_factory.mktemp("kubelet")
-    folder: Path = request.getfixturevalue("cluster_pod_logs")
-    return tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+def pod_logs(place: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> PodFiles:
+    """Run a node whose pods are processes of this host; return where the files of all such pods are."""
+    if place == CLUSTER:  # `podrelay dev` has a node of its own
+        request.getfixturevalue("cluster_pod_logs")
+    return PodFiles.of_all_sessions(tmp_path_factory)
 
 
 @pytest.fixture
-def idle_relay(kubectl: Kubectl, pod_logs: Path, tmp_path: Path) -> Relay:
+def idle_relay(kubectl: Kubectl, pod_logs: PodFiles, tmp_path: Path) -> Relay:
     """A namespace in which tasks can run, without an operator yet."""
     add_runner(kubectl)
     return Relay(QuickKubectl.instead_of(kubectl), tmp_path)
 
 
 @pytest.fixture(scope="module")
-def relay(place: str, shared: Kubectl, pod_logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
+def relay(place: str, shared: Kubectl, pod_logs: PodFiles, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
     """A namespace with an operator, for the tests of one file; each test uses separate names."""
     folder = tmp_path_factory.mktemp("relay")
     if place == DEV:

@@ -15,6 +15,7 @@ from dev.harness.operator import OperatorProcess
 from dev.harness.waiting import eventually
 from tests.support.namespaces import temporary_namespace
 from tests.support.payloads import payload_of
+from tests.support.podfiles import PodFiles
 from tests.support.pods import add_runner
 from tests.support.relay import Relay
 
@@ -462,7 +463,7 @@ def test_an_account_without_the_role_of_the_runner_is_named(relay: Relay) -> Non
     assert "The service account of this pod needs the ClusterRole podrelay-runner" in status["message"]
 
 
-def test_a_run_is_deleted_with_its_namespace(admin: Kubectl, pod_logs: Path, tmp_path: Path) -> None:
+def test_a_run_is_deleted_with_its_namespace(admin: Kubectl, pod_logs: PodFiles, tmp_path: Path) -> None:
     with temporary_namespace(admin) as kubectl:
         add_runner(kubectl)
         relay = Relay(kubectl, tmp_path)

@@ -15,6 +15,7 @@ from dev.harness.operator import OperatorProcess
 from dev.harness.waiting import eventually
 from podrelay.api import names
 from tests.support.namespaces import temporary_namespace
+from tests.support.podfiles import PodFiles
 from tests.support.pods import add_runner
 from tests.support.quick import QuickKubectl
 from tests.support.relay import Relay
@@ -48,7 +49,7 @@ def finalizers(relay: Relay, pod: str) -> list[str]:
 
 
 @pytest.fixture
-def doomed(admin: Kubectl, installed: None, pod_logs: Path, tmp_path: Path) -> Iterator[Relay]:
+def doomed(admin: Kubectl, installed: None, pod_logs: PodFiles, tmp_path: Path) -> Iterator[Relay]:
     """A namespace that the test deletes; its operator has the Lease elsewhere."""
     with temporary_namespace(admin) as elsewhere, temporary_namespace(admin) as inside:
         add_runner(inside)

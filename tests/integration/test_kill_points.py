@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -20,6 +19,7 @@ from dev.harness.manifests import TASK_DEFINITIONS
 from dev.harness.operator import SHORT_LEASE, OperatorProcess
 from dev.harness.waiting import eventually
 from tests.support.namespaces import temporary_namespace
+from tests.support.podfiles import PodFiles
 from tests.support.pods import add_runner
 from tests.support.quick import QuickKubectl
 from tests.support.relay import Relay
@@ -96,7 +96,7 @@ def operator(relay: Relay, name: str, environment: dict[str, str] | None = None)
 def played(
     request: pytest.FixtureRequest,
     admin: Kubectl,
-    pod_logs: Path,
+    pod_logs: PodFiles,
     installed: None,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, Future[dict[str, Future[None]]]]]:

@@ -14,6 +14,7 @@ from dev.harness.waiting import eventually
 from tests.support import gated_tasks
 from tests.support.gated_tasks import gates
 from tests.support.namespaces import temporary_namespace
+from tests.support.podfiles import PodFiles
 from tests.support.pods import RUNNER
 from tests.support.quick import QuickKubectl, collection
 from tests.support.relay import Relay
@@ -50,9 +51,10 @@ def may_write(kubectl: Kubectl) -> bool:
     return bool(kubectl("auth", "can-i", "update", "taskiterations.podrelay.dev", "--as", account))
 
 
-def log_of(pod_logs: Path, relay: Relay, pod: str) -> Callable[[], str]:
-    pattern = f"{relay.kubectl.namespace}_{pod}_*/log"
-    return lambda: "".join(file.read_text(encoding="utf-8") for file in pod_logs.rglob(pattern))
+def log_of(pod_logs: PodFiles, relay: Relay, pod: str) -> Callable[[], str]:
+    return lambda: "".join(
+        file.read_text(encoding="utf-8") for file in pod_logs.of(relay.kubectl.namespace, pod, "log")
+    )
 
 
 def take_away(kubectl: Kubectl) -> Manifest:
@@ -73,7 +75,9 @@ def check_end(relay: Relay, name: str) -> None:
 
 
 @pytest.mark.parametrize("step", ["checkpoint", "answer", "hook"])
-def test_writes_during_a_replacement_of_the_role_binding_arrive(own_relay: Relay, pod_logs: Path, step: str) -> None:
+def test_writes_during_a_replacement_of_the_role_binding_arrive(
+    own_relay: Relay, pod_logs: PodFiles, step: str
+) -> None:
     relay = own_relay
     start(relay, step, step)
     reached(relay, step, step)
@@ -104,12 +108,12 @@ def test_an_answer_without_permission_is_read_from_the_termination_message(own_r
     assert container["state"]["terminated"]["message"].startswith('{"response":{"status":"done"')
 
 
-def test_an_answer_with_a_rejected_token_is_read_when_its_pod_is_deleted(own_relay: Relay, pod_logs: Path) -> None:
+def test_an_answer_with_a_rejected_token_is_read_when_its_pod_is_deleted(own_relay: Relay, pod_logs: PodFiles) -> None:
     """A token ends with its service account; the API server may cache it for ten more seconds."""
     relay = own_relay
     start(relay, "token", "answer", abortGracePeriodSeconds=6)
     reached(relay, "token", "answer")
-    (file,) = pod_logs.rglob(f"{relay.kubectl.namespace}_token-i1_*/serviceaccount/token")
+    (file,) = pod_logs.of(relay.kubectl.namespace, "token-i1", "serviceaccount/token")
     pod = QuickKubectl.instead_of(relay.kubectl).as_token(file.read_text(encoding="utf-8"))
     own_run = f"{collection(TASK_RUNS, relay.kubectl.namespace)}/token"
     assert pod.ask("GET", own_run)
@@ -125,7 +129,7 @@ def test_an_answer_with_a_rejected_token_is_read_when_its_pod_is_deleted(own_rel
     assert relay.record("token-i1")["response"] == {"status": "done", "output": OUTPUT}
 
 
-def test_a_pod_without_permission_at_its_start_waits_for_it(own_relay: Relay, pod_logs: Path) -> None:
+def test_a_pod_without_permission_at_its_start_waits_for_it(own_relay: Relay, pod_logs: PodFiles) -> None:
     relay = own_relay
     binding = take_away(relay.kubectl)
     start(relay, "early")

@@ -20,6 +20,7 @@ from podrelay.kube.kill_points import ENV_DIE_AFTER_WRITE
 from tests.support.audit import writes_of_the_operator
 from tests.support.faultproxy import FaultProxy
 from tests.support.namespaces import temporary_namespace
+from tests.support.podfiles import PodFiles
 from tests.support.pods import add_runner
 from tests.support.quick import QuickKubectl
 from tests.support.relay import FINISHED, Relay
@@ -200,7 +201,7 @@ def test_a_run_is_not_judged_by_the_input_of_its_predecessor(relay: Relay) -> No
 
 
 @pytest.fixture
-def two_teams(admin: Kubectl, installed: None, pod_logs: Path, tmp_path: Path) -> Any:
+def two_teams(admin: Kubectl, installed: None, pod_logs: PodFiles, tmp_path: Path) -> Any:
     """Two namespaces with one operator, which the test starts with these flags."""
     with temporary_namespace(admin) as one, temporary_namespace(admin) as other:
         for team in (one, other):

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from dev.harness.kubectl import Kubectl
 from dev.pages import browser as debian
 from dev.pages import build
 from tests.support.dashboard import View
+from tests.support.podfiles import PodFiles
 from tests.support.shop import Shop, opened
 
 WAIT_MS = 60_000
@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def shop(
-    browser: Browser, admin: Kubectl, installed: None, pod_logs: Path, tmp_path_factory: pytest.TempPathFactory
+    browser: Browser, admin: Kubectl, installed: None, pod_logs: PodFiles, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shop]:
     """A shop in which a day has passed: it has runs of each kind."""
     with opened(admin, tmp_path_factory.mktemp("shop")) as shop:
