@@ -59,11 +59,11 @@ def due_after(phase: str | None, reason: str | None) -> tuple[str, ...]:
 
 
 def pod_name(run: str, hook: str, attempt: int) -> str:
-    """Return the name of the pod, and of its record, that calls `hook` and the hooks after it.
+    """Return the name of a pod, and of its record, that calls hooks after the end of a run.
 
     Args:
         run: name of the TaskRun.
-        hook: the first hook that the pod calls, by its name in the resource.
+        hook: the first hook that follows the end of the run, by its name in the resource.
         attempt: 1, or more after pods that were lost.
     """
     name = f"{run}-{_POD_SUFFIXES[hook]}"

@@ -400,7 +400,7 @@ class History:
             self.world.delete_run(name)
 
     def _collect_owned(self, _how: int) -> None:
-        self.world.nodes.collect_owned()
+        self.world.collect_owned()
 
     def _create_again(self, how: int) -> None:
         gone = [name for name in self.world.names if ("taskruns", name) not in self.world.api.objects]

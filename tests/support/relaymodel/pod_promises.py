@@ -153,6 +153,11 @@ class PodPromises:
             if waits or status.get("phase") in FINISHED:
                 self._break(f"{about['name']} is held back, its run is {status['phase']} ({status['reason']})")
 
+    def was_given_back(self, uid: str) -> bool:
+        """Return whether a pod was created ahead, and deleted; it is replaced if something keeps it for too long."""
+        about = self._pods[uid]["metadata"] if uid in self._pods else {}
+        return names.ANNOTATION_AFTER in about.get("annotations", {}) and "deletionTimestamp" in about
+
     def is_name_free(self, run: str, run_uid: str) -> bool:
         """Return whether nothing else has had the name of a pod of this run for some time."""
         now = self._world.api.now

@@ -490,7 +490,7 @@ class Promises:
     def _was_taken(self, pod_uid: str) -> bool:
         process = self._world.processes.get(pod_uid)
         if process is None:
-            return pod_uid in self.taken
+            return pod_uid in self.taken or self._pods.was_given_back(pod_uid)
         # Its task cannot have ended a pod that was never released.
         was_held_back = bool(process.me.after) and process.has_ended and not process.has_begun
         return pod_uid in self.taken or was_held_back or process.node in self._world.nodes.ever_lost

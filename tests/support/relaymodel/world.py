@@ -419,6 +419,16 @@ class World:
                 self.promises.taken.setdefault(process.uid, "lost with its node")
         self.nodes.collect_pods(is_slow=is_slow)
 
+    def collect_owned(self) -> None:
+        """The garbage collector deletes objects whose owner was deleted; of pods, that looks like a drain."""
+        before = self._deleted_pods()
+        self.nodes.collect_owned()
+        for uid in self._deleted_pods() - before:
+            self.promises.taken.setdefault(uid, "deleted with its run")
+
+    def _deleted_pods(self) -> set[str]:
+        return {pod["metadata"]["uid"] for pod in self.pods() if "deletionTimestamp" in pod["metadata"]}
+
     # --- the end ----------------------------------------------------------------------------------------------------
 
     def settle(self, answer: dict[str, Any], rounds: int = 600) -> None:
@@ -464,7 +474,7 @@ class World:
 
     def _become_quiet(self, operator: Operator, answer: dict[str, Any]) -> None:
         for _ in range(QUIET_ROUNDS):
-            self.nodes.collect_owned()
+            self.collect_owned()
             for _ in range(100):
                 operator.work()
                 if not self._something_happens(answer):
@@ -493,7 +503,7 @@ class World:
 
     def _wait(self, operator: Operator) -> None:
         due = operator.next_look
-        self.nodes.collect_owned()
+        self.collect_owned()
         wait = (due - self.api.now).total_seconds() if due is not None else 60.0
         self.advance(min(max(wait, 1.0), 600.0))
 

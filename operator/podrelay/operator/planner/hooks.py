@@ -138,7 +138,8 @@ def _after_hook_pod(view: View, due: tuple[str, ...], current: Current, pod: Pod
 
 def _start(view: View, due: tuple[str, ...], try_: int) -> Plan:
     status = view.run.status
-    name = hooks.pod_name(view.run.metadata.name, due[0], try_)
+    # Not the first one that is still due: a pod that no status names yet may have called that, and keeps its name.
+    name = hooks.pod_name(view.run.metadata.name, status.hooks_due[0], try_)
     pod = next((pod for pod in view.pods if pod.metadata.name == name and view.owns(pod)), None)
     if pod is not None:
         holder = Current(0, try_, name, pod.metadata.uid)

@@ -124,6 +124,18 @@ def test_a_run_that_ended_without_a_pod_gets_one_for_its_hook() -> None:
     assert (target.target.name, target.target.hooks, target.target.state) == ("words-habort", ("onAbort",), "words-i3")
 
 
+def test_a_hook_pod_has_the_same_name_after_it_has_called_its_first_hook() -> None:
+    """Its operator may have died before a status named it; another name would be that of a second pod."""
+    status = {"phase": "Failed", "reason": "MaxIterations", "finishedAt": ago(5), "current": None}
+    status |= {"hooksDue": ["onMaxIterations", "onError"]}
+    called = status | {"hooks": [{"name": "onMaxIterations", "outcome": "Succeeded"}]}
+
+    targets = [action(planned(one)).target for one in (status, called)]
+
+    assert [target.name for target in targets] == ["words-hmax", "words-hmax"]
+    assert targets[1].hooks == ("onError",)
+
+
 def test_a_pod_that_answered_is_left_to_call_its_hooks() -> None:
     answered = record(response={"status": "done"}, finishedAt=ago(5))
 
