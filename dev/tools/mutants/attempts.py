@@ -25,7 +25,22 @@ ATTEMPTS: Final = (
         "view.now)",
     ),
     Mutant(
-        "AttemptWithoutLiveRead", "operator/planner/due_pod.py", "return before if is_open else None", "return None"
+        "AttemptWithoutLiveRead",
+        "operator/planner/due_pod.py",
+        "for try_ in range(target.try_ - 1, 0, -1):",
+        "for try_ in range(0):",
+    ),
+    Mutant(
+        "OnlyTheLastAttemptIsReadLive",
+        "operator/planner/due_pod.py",
+        "for try_ in range(target.try_ - 1, 0, -1):",
+        "for try_ in range(target.try_ - 1, max(0, target.try_ - 2), -1):",
+    ),
+    Mutant(
+        "PodCreatedAgainStays",
+        "operator/planner/garbage_collection.py",
+        "(pod.reports_by_message or due_pod.is_superseded(view, pod))",
+        "pod.reports_by_message",
     ),
     Mutant(
         "StatusOutweighsRecord",

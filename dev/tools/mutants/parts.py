@@ -75,6 +75,12 @@ PARTS: Final = (
         'if run is None or run["metadata"]["uid"] != me.run_uid:\n            return None\n',
         "if run is None:\n            return None\n",
     ),
+    Mutant(
+        "HooksOfAnotherPodsEnd",
+        "runner/hooks.py",
+        'return run if (status.get("current") or {}).get("podUID") == me.pod_uid else None',
+        "return run",
+    ),
     Mutant("FenceAfterTheEnd", "runner/fence.py", 'if status.get("phase") in FINISHED:', "if False:"),
     Mutant(
         "FenceOfAFormerRun",

@@ -94,9 +94,10 @@ def _end_after(response: dict[str, Any], me: Environment, *, is_aborted: bool) -
 
 
 def ended(client: ApiClient, me: Environment, deadline: Deadline) -> dict[str, Any] | None:
-    """Wait until the run is finished and return it.
+    """Wait until the run is finished with this pod as its last one, and return it.
 
-    Return None if the run continues without this pod, waits for this pod to end, or was deleted.
+    Return None if the run continues without this pod, waits for this pod to end, was deleted, or has finished with
+    another pod: then that one calls the hooks, or a hook pod.
 
     Raises:
         ApiRefusedError: this pod may not read the run.
@@ -109,7 +110,7 @@ def ended(client: ApiClient, me: Environment, deadline: Deadline) -> dict[str, A
             return None
         status = run.get("status") or {}
         if status.get("phase") in FINISHED:
-            return run
+            return run if (status.get("current") or {}).get("podUID") == me.pod_uid else None
         if run["spec"].get("abort") is not None and hooks.ON_ABORT not in me.hooks:
             return None
         if due_try(status) > (me.iteration, me.attempt) or not client.pause(pause, deadline):

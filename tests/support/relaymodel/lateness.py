@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from podrelay.api import names
 from podrelay.operator.plan import ReadInput
 from tests.support.relaymodel.processes import Process
 from tests.support.relaymodel.scenes import any_unfinished, key_of, reach, start_all
@@ -84,6 +85,34 @@ def waits_to_call_hooks(history: "History", how: int) -> None:
     start_all(history, working.run)
     world.advance(1)
     world.call_hook(working.uid)
+
+
+def is_disrupted_twice(history: "History", how: int) -> None:
+    """A pod that has stored a checkpoint is lost, and the one after it before its start.
+
+    Another replica, which takes over then, sees all of that but the records.
+    """
+    world = history.world
+    working = worker(history, how // 2)
+    if working is None or len(world.operators) > 1 or world.nodes.pod_of(working) is None:
+        return
+    world.standby()
+    world.promises.are_slots_certain = False
+    if how % 2:
+        world.operators[1].see_all()  # the claim, but not the checkpoint
+    world.checkpoint(working.uid)
+    world.nodes.exit(working, 137)
+    world.force_delete(working.pod)
+    world.operators[0].work(most=30)
+    following = names.pod_name(working.run, working.me.iteration, working.me.attempt + 1)
+    if ("pods", following) not in world.api.objects:
+        return
+    world.force_delete(following)
+    world.take_over(1)
+    world.operators[1].work(most=30, but="taskiterations")
+    world.advance(61)
+    world.operators[1].work(most=30, but="taskiterations")
+    start_all(history, working.run)
 
 
 def worker(history: "History", how: int) -> Process | None:

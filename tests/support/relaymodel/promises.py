@@ -509,8 +509,10 @@ class Promises:
 
     def see_hook_pod(self, process: Process) -> None:
         """A hook pod has claimed its record."""
+        self._catch_up()
+        last = (self._ends[process.run_uid].get("current") or {}).get("podUID")
         for other in self._of(process.run_uid):
-            can_call = other.waits_for_end and not (other.has_ended or other.is_orphan)
+            can_call = other.uid == last and other.waits_for_end and not (other.has_ended or other.is_orphan)
             if other is not process and can_call and not self._world.nodes.is_lost(other):
                 self._break(f"{process.pod} was made although {other.pod} can call the hooks")
 

@@ -80,7 +80,14 @@ THEMES: Final = (
     # a pod whose creation got no response, and a run that ends
     _theme("slow requests, aborts, lag", "_slow_step _lose _abort"),
     # each attempt continues from the newest checkpoint
-    _theme("crashes", "_checkpoint _crash", plays=(scenes.fails_again,), **_API, retry=_RETRIES, disruptionRetries=3),
+    _theme(
+        "crashes",
+        "_checkpoint _crash",
+        plays=(scenes.fails_again, lateness.is_disrupted_twice),
+        **_API,
+        retry=_RETRIES,
+        disruptionRetries=3,
+    ),
     # two pods of the same name, one after the other
     _theme("force, second operator, slow requests", "_force_delete _second", **_API, disruptionRetries=3),
     # pods that start unclaimed: another leader knows nothing of them

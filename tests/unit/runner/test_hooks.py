@@ -72,6 +72,7 @@ class Pod:
     def ends(self, **status: Any) -> None:
         """Let the operator write this status when the answer is stored and the run is read."""
         asked: list[str] = []
+        status.setdefault("current", {"iteration": 2, "try": 1, "podName": "shop-i2", "podUID": POD_UID})
 
         def before(method: str, name: str) -> None:
             if (method, name) == ("GET", "shop") and "response" in self.api.objects.get("shop-i2", {}):
@@ -135,6 +136,16 @@ def test_hooks_removed_from_the_definition_after_the_pod_was_created_are_not_cal
     _, notes = pod.run(**{names.ENV_PROTOCOL: "2"})
 
     assert notes[-1] == "run", "the operator lists the due hooks, and has listed none"
+
+
+def test_a_pod_leaves_the_hooks_to_the_pod_with_which_the_run_has_finished(pod: Pod) -> None:
+    """It answered *continue* while it was ended, and the next pod was lost at once."""
+    following = {"iteration": 3, "try": 1, "podName": "shop-i3", "podUID": "uid-of-the-next-one"}
+    pod.ends(**FAILED, current=following)
+
+    _, notes = pod.run()
+
+    assert notes[-1] == "run"
 
 
 def test_hooks_that_the_definition_does_not_declare_are_not_called(pod: Pod) -> None:

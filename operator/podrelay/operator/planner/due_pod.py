@@ -150,11 +150,26 @@ def unseen_answer(view: View, target: Target) -> str | None:
 
 
 def unconfirmed_attempt(view: View, target: Target) -> str | None:
-    """Return the name of the previous attempt if it is not certain yet that it left no answer."""
-    if target.try_ == 1:
-        return None
-    before = names.pod_name(view.run.metadata.name, target.iteration, target.try_ - 1)
-    record = record_named(view, before)
-    # Pods and records have separate watches, so the end of a pod may be seen long before its answer.
-    is_open = (record is None or record.response is None) and before not in view.settled
-    return before if is_open else None
+    """Return the name of an earlier attempt if it is not certain yet that it left neither answer nor newer checkpoint.
+
+    Pods and records have separate watches, so the end of a pod may be seen long before its record. An attempt that left
+    no record shows nothing about the ones before it, whose checkpoint another leader may have seen.
+    """
+    for try_ in range(target.try_ - 1, 0, -1):
+        name = names.pod_name(view.run.metadata.name, target.iteration, try_)
+        record = record_named(view, name)
+        if (record is None or record.response is None) and name not in view.settled:
+            return name
+        if name == target.checkpoint:
+            return None
+    return None
+
+
+def is_superseded(view: View, pod: Pod) -> bool:
+    """Return whether the attempt of a pod belongs to another pod that had its name, so that it will never work."""
+    name, current = pod.metadata.name, view.run.status.current
+    record = record_named(view, name)
+    owners = {record.pod_uid} if record is not None else set[str]()
+    if current is not None and current.pod_name == name:
+        owners.add(current.pod_uid)
+    return bool(owners) and pod.metadata.uid not in owners

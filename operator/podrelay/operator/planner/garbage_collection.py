@@ -105,11 +105,12 @@ def _pods_of_a_finished_run(view: View, requeue: list[datetime]) -> list[Action]
         if not view.owns(pod):
             continue
         policy = pod.metadata.annotations.pod_cleanup
+        is_unstarted = not (pod.has_started or pod.is_released)
         if pod.metadata.deletion_timestamp is not None:
             actions += _release_if_certain(view, pod, requeue)
-        elif pod.is_unclaimed or (pod.reports_by_message and not (pod.has_started or pod.is_released)):
+        elif pod.is_unclaimed or (is_unstarted and (pod.reports_by_message or due_pod.is_superseded(view, pod))):
             actions.append(_delete_unstarted(pod))
-        elif not (pod.has_started or pod.is_released):
+        elif is_unstarted:
             # Created too late, by a request whose response was lost. It does nothing if it starts, but it may never
             # start.
             if view.now >= pod.pending_deadline:

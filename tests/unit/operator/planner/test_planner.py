@@ -651,6 +651,24 @@ def test_an_answer_that_has_not_been_seen_yet_is_read_before_an_attempt_is_repea
     assert action_of(plan(view(task_run(RUNNING), gone=gone), NOW)) == ReadRecord("words-i1")
 
 
+def test_a_checkpoint_that_has_not_been_seen_yet_is_read_before_a_third_attempt() -> None:
+    """The attempt before left no record, which shows nothing about the first one: another leader has seen that."""
+    status = {**RUNNING, "disruptions": 1, "current": current("words-i1t2", 1, 2)}
+    never_started = pod("words-i1t2", phase="Failed", reason="Preempting")
+    gone = {"uid-words-i1t2": Gone(NOW, never_started, is_last_state=True)}
+
+    def following(*settled: str, records: tuple[Record, ...] = ()) -> Action | None:
+        return action_of(plan(view(task_run(status), gone=gone, records=records, settled=frozenset(settled)), NOW))
+
+    assert following() == ReadRecord("words-i1t2")
+    assert following("words-i1t2") == ReadRecord("words-i1")
+    # The cache may have an earlier version of the record, without the checkpoint.
+    assert following("words-i1t2", records=(record(),)) == ReadRecord("words-i1")
+    created = following("words-i1t2", "words-i1", records=(record(checkpoint={"input": {}}),))
+    assert isinstance(created, CreatePod)
+    assert created.target.checkpoint == "words-i1"
+
+
 def test_a_pod_that_the_garbage_collector_failed_is_deleted_first() -> None:
     """It deletes the pod in a request of its own, which may fail; until then the token of the pod is valid."""
     left = pod(phase="Failed", state=running(), conditions=[POD_GC])
@@ -1123,6 +1141,18 @@ def test_a_pod_created_too_late_for_its_run_does_not_wait_for_a_node_forever() -
 
     assert plan(aborted, NOW).requeue_at == later(840)
     assert action_of(plan(aborted, later(840))) == DeletePod("words-i1", "uid-words-i1", "9")
+
+
+@pytest.mark.parametrize("has_record", [True, False])
+def test_a_pod_that_was_created_again_under_the_name_of_the_last_one_is_deleted_at_once(has_record: bool) -> None:
+    """An operator with an old view has created it, when the name was free again. It would never work."""
+    again = pod(uid="uid-again", version=9)
+    records = (record(response={"status": "error"}),) if has_record else ()
+    status = {**RUNNING, **FINISHED, "phase": "Failed"}
+
+    assert action_of(plan(view(task_run(status), pods=(again,), records=records), NOW)) == (
+        DeletePod("words-i1", "uid-again", "9")
+    )
 
 
 @pytest.mark.parametrize(
