@@ -1,5 +1,15 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { type KeyboardEvent, memo, type ReactNode, type RefObject, useEffect, useMemo, useRef, useState } from 'react';
+import {
+  type KeyboardEvent,
+  memo,
+  type ReactNode,
+  type RefObject,
+  useCallback,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+} from 'react';
 import { useStore } from '../api/store';
 import { DownSortSign, UpSortSign } from '../components/icons';
 import { Progress } from '../components/Progress';
@@ -69,11 +79,14 @@ export function RunTable(props: Props) {
         : filters.columns,
     [namespace, filters.columns],
   );
+  const { rows } = list;
+  // With another function, the places of all rows are calculated again: in every frame, if it were not kept.
+  const getItemKey = useCallback((place: number) => rows[place]?.run.id ?? place, [rows]);
   const virtual = useVirtualizer({
-    count: list.rows.length,
+    count: rows.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => (isNarrow ? CARD : ROW),
-    getItemKey: (place) => list.rows[place]?.run.id ?? place,
+    getItemKey,
     overscan: 5,
   });
   // biome-ignore lint/correctness/useExhaustiveDependencies: another width has another height of rows.
@@ -84,10 +97,10 @@ export function RunTable(props: Props) {
 
   const [active, setActive] = useState<string>();
   const body = useRef<HTMLDivElement>(null);
-  const place = list.rows.findIndex((row) => row.run.id === active);
+  const place = active === undefined ? -1 : rows.findIndex((row) => row.run.id === active);
   function move(step: number): void {
-    const next = Math.min(Math.max(place + step, 0), list.rows.length - 1);
-    const row = list.rows[next];
+    const next = Math.min(Math.max(place + step, 0), rows.length - 1);
+    const row = rows[next];
     if (!row) return;
     setActive(row.run.id);
     virtual.scrollToIndex(next, { align: 'auto' });
@@ -107,12 +120,7 @@ export function RunTable(props: Props) {
     <div className="table">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: an area that scrolls must be reachable by keyboard. */}
       <section className="table-scroll" ref={scroller} tabIndex={0} aria-label="List of runs">
-        <div
-          role="table"
-          aria-label="Runs"
-          aria-rowcount={list.hasMore ? -1 : list.rows.length + 1}
-          aria-busy={isLoading}
-        >
+        <div role="table" aria-label="Runs" aria-rowcount={list.hasMore ? -1 : rows.length + 1} aria-busy={isLoading}>
           <div className="table-head" role="rowgroup">
             <div className="row" role="row" aria-rowindex={1} style={grid}>
               <div className="cell cell-check" role="columnheader">
@@ -123,7 +131,7 @@ export function RunTable(props: Props) {
               ))}
             </div>
           </div>
-          {list.isLoaded && list.rows.length === 0 ? null : (
+          {list.isLoaded && rows.length === 0 ? null : (
             <div
               className="table-body"
               role="rowgroup"
@@ -133,7 +141,7 @@ export function RunTable(props: Props) {
               onPointerLeave={() => onPoint(false)}
             >
               {items.map((item) => {
-                const row = list.rows[item.index];
+                const row = rows[item.index];
                 return row ? (
                   <RunRow
                     key={item.key}
@@ -153,7 +161,7 @@ export function RunTable(props: Props) {
             </div>
           )}
         </div>
-        {list.isLoaded && list.rows.length === 0 ? empty : null}
+        {list.isLoaded && rows.length === 0 ? empty : null}
       </section>
     </div>
   );
@@ -172,7 +180,13 @@ function gridOf(columns: readonly Column[], isLong: boolean): Grid {
   };
 }
 
-function Head({ column, sort, onSort }: { column: Column; sort: Sort; onSort: (sort: Sort) => void }) {
+interface HeadProps {
+  column: Column;
+  sort: Sort;
+  onSort: (sort: Sort) => void;
+}
+
+const Head = memo(function Head({ column, sort, onSort }: HeadProps) {
   const { title, sort: field } = COLUMNS[column];
   const next = nextSort(sort, column);
   const direction =
@@ -190,7 +204,7 @@ function Head({ column, sort, onSort }: { column: Column; sort: Sort; onSort: (s
       )}
     </div>
   );
-}
+});
 
 interface RowProps {
   row: Row;
