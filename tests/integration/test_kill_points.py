@@ -4,6 +4,8 @@ Before a write, nothing of it has happened. After a write, the API server has st
 the answer. The stored objects after a write and before the next one are the same, but the next operator starts at
 another time: while the pod still runs, or when it has ended. So the two sides alternate from gap to gap, and the first
 side alternates from shape to shape.
+
+The run without a kill must not exceed the writes that tests/support/budgets.py allows for its shape.
 """
 
 import queue
@@ -11,13 +13,16 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
+from dev.cluster import Cluster
 from dev.harness.kubectl import Kubectl
 from dev.harness.manifests import TASK_DEFINITIONS
 from dev.harness.operator import SHORT_LEASE, OperatorProcess
 from dev.harness.waiting import eventually
+from tests.support.budgets import check_budget
 from tests.support.namespaces import temporary_namespace
 from tests.support.podfiles import PodFiles
 from tests.support.pods import add_runner
@@ -37,6 +42,7 @@ class Points:
 
     pool: ThreadPoolExecutor
     free: "queue.SimpleQueue[Relay]"
+    audit_log: Path
     defined: dict[str, str] = field(default_factory=dict)
     """The only shape with a definition in a namespace: an operator reviews each definition when it starts."""
 
@@ -60,6 +66,7 @@ class Points:
             shape.act(relay, shape.name)
             check_ending(relay, shape, shape.name)
             writes = undisturbed.writes()
+        check_budget(self.audit_log, relay.kubectl.namespace, shape, shape.name)
         return {
             f"{side} {number}": self.pool.submit(self.survive, shape, side, number)
             for side, number in points_between(writes, SHAPES.index(shape))
@@ -95,6 +102,7 @@ def operator(relay: Relay, name: str, environment: dict[str, str] | None = None)
 @pytest.fixture(scope="module")
 def played(
     request: pytest.FixtureRequest,
+    cluster: Cluster,
     admin: Kubectl,
     pod_logs: PodFiles,
     installed: None,
@@ -102,8 +110,9 @@ def played(
 ) -> Iterator[dict[str, Future[dict[str, Future[None]]]]]:
     """The result of each kill point of the selected shapes."""
     asked = {item.callspec.params.get("shape") for item in request.session.items if hasattr(item, "callspec")}
+    assert cluster.audit_log is not None
     with ExitStack() as namespaces, ThreadPoolExecutor(AT_ONCE) as pool:
-        points = Points(pool, queue.SimpleQueue())
+        points = Points(pool, queue.SimpleQueue(), cluster.audit_log)
         for _ in range(AT_ONCE):
             kubectl = namespaces.enter_context(temporary_namespace(admin))
             add_runner(kubectl)
