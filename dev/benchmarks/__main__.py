@@ -13,7 +13,7 @@ import uvloop
 from rich.console import Console
 
 from dev.benchmarks import dashboard, gateway, handover, idle, large, relay, report, schedules
-from dev.benchmarks.contenders import Floor, Jobs, LeanRelay, LeastWrites, Relay, SamePods
+from dev.benchmarks.contenders import Floor, Jobs, LeanRelay, LeastWrites, QuietRelay, Relay, SamePods
 from dev.benchmarks.errors import BenchmarkError
 from dev.benchmarks.loads import LOADS, Load
 from dev.benchmarks.rounds import Round
@@ -129,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     passing.add_argument("--load", choices=_NAMES, action="append", help="only this one; can be given several times")
     passing.add_argument("--rounds", type=int, default=3, help="how often each load is measured (default: 3)")
     passing.add_argument("--scale", type=float, default=1.0, help="factor for the number of runs (default: 1)")
-    contenders = (Floor.name, LeastWrites.name, SamePods.name, Jobs.name, Relay.name, LeanRelay.name)
+    contenders = (Floor.name, LeastWrites.name, SamePods.name, Jobs.name, Relay.name, QuietRelay.name, LeanRelay.name)
     passing.add_argument("--without", choices=contenders, action="append", default=[], help="skip this one")
     passing.set_defaults(measure=_relay, start=_control_plane)
 

@@ -188,14 +188,18 @@ class Jobs:
 
 
 class Relay:
-    """Podrelay, with pods that report by termination message, and get all variables."""
+    """Podrelay, with pods that report by termination message, and get all variables.
+
+    Args:
+        settings: further fields of the definition.
+    """
 
     name = "Podrelay"
     programs = frozenset({BENCH, "podrelay-operator", "kopf"})
     controller: str | None = "operator"
 
-    def __init__(self) -> None:
-        self._settings: dict[str, Any] = {}
+    def __init__(self, **settings: Any) -> None:
+        self._settings = settings
         self._ends: _Ends | None = None
 
     @asynccontextmanager
@@ -218,14 +222,22 @@ class Relay:
             raise BenchmarkError(f"TaskRun {arena.namespace}/{name} ended as {outcome}")
 
 
+class QuietRelay(Relay):
+    """Podrelay, without logs."""
+
+    name = "Podrelay, no logs"
+
+    def __init__(self) -> None:
+        super().__init__(recordLogs=False)
+
+
 class LeanRelay(Relay):
     """Podrelay, with pods that get their input only, and without logs."""
 
     name = "Podrelay, lean"
 
     def __init__(self) -> None:
-        super().__init__()
-        self._settings = {"variables": [names.ENV_INPUT], "recordLogs": False}
+        super().__init__(variables=[names.ENV_INPUT], recordLogs=False)
 
 
 def definition(iterations: int, **others: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from dev.benchmarks import processes, rounds
 from dev.benchmarks.arena import Arena, arena
 from dev.benchmarks.audit import AuditLog
-from dev.benchmarks.contenders import BENCH, Contender, Floor, Jobs, LeanRelay, LeastWrites, Relay, SamePods
+from dev.benchmarks.contenders import BENCH, Contender, Floor, Jobs, LeanRelay, LeastWrites, QuietRelay, Relay, SamePods
 from dev.benchmarks.loads import Load
 from dev.benchmarks.nodes import kwok
 from dev.benchmarks.operators import operator
@@ -64,22 +64,16 @@ async def measure(
 async def _arenas(client: Client) -> AsyncIterator[list[tuple[Contender, Arena]]]:
     """Create the namespaces of all contenders at the start, so that the conditions are the same for each of them."""
     async with AsyncExitStack() as stack:
-        floor, least, same, jobs, relay, short = [
+        floor, least, same, jobs, *places = [
             await stack.enter_async_context(arena(client, name))
-            for name in ("pods", "least", "same", "jobs", "runs", "lean")
+            for name in ("pods", "least", "same", "jobs", "runs", "quiet", "lean")
         ]
-        ours, lean, theirs = Relay(), LeanRelay(), Jobs()
-        await stack.enter_async_context(ours.watching(relay))
-        await stack.enter_async_context(lean.watching(short))
+        theirs = Jobs()
         await stack.enter_async_context(theirs.watching(jobs))
-        yield [
-            (Floor(), floor),
-            (LeastWrites(), least),
-            (SamePods(), same),
-            (theirs, jobs),
-            (ours, relay),
-            (lean, short),
-        ]
+        ours = list(zip((Relay(), QuietRelay(), LeanRelay()), places, strict=True))
+        for contender, place in ours:
+            await stack.enter_async_context(contender.watching(place))
+        yield [(Floor(), floor), (LeastWrites(), least), (SamePods(), same), (theirs, jobs), *ours]
 
 
 def _turn(arenas: list[tuple[Contender, Arena]], number: int) -> list[tuple[Contender, Arena]]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from dev.benchmarks.contenders import Floor, Jobs, LeanRelay, LeastWrites, Relay
+from dev.benchmarks.contenders import Floor, Jobs, LeanRelay, LeastWrites, QuietRelay, Relay
 from dev.benchmarks.figures import median
 from dev.benchmarks.loads import Load
 from dev.benchmarks.relay import Results
@@ -114,7 +114,7 @@ def _table(found: Sequence[Round], load: Load) -> Table:
     return table
 
 
-_CONTROLLERS: Final = {contender.name: contender.controller for contender in (Jobs, Relay, LeanRelay)}
+_CONTROLLERS: Final = {contender.name: contender.controller for contender in (Jobs, Relay, QuietRelay, LeanRelay)}
 
 
 def _number(value: float | None, digits: int = 1) -> str:

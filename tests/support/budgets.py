@@ -1,7 +1,7 @@
 """The writes of the operator that a run of each shape may cost, as the audit log has them.
 
 The operator's term has just begun: a pod that reports by message then starts with a gate, so each of its iterations has
-two more than later. The statuses are those of all states that a run may show; one that passes quickly is left out.
+two more than later. The statuses are those of all states that a run shows; one that passes quickly is left out.
 """
 
 import re
@@ -20,15 +20,15 @@ STATUS, OUTCOME = "update taskruns/status", "patch taskruns/status"
 """Outcomes are those of hooks."""
 
 BUDGETS: Final[dict[str, dict[str, int]]] = {
-    "disrupted": {CREATE: 2, STATUS: 5, CHANGE: 1},
-    "timeout": {CREATE: 1, STATUS: 4, CHANGE: 1, ANSWER: 1},
+    "disrupted": {CREATE: 2, STATUS: 4, CHANGE: 1},
+    "timeout": {CREATE: 1, STATUS: 3, CHANGE: 1, ANSWER: 1},
     "continue": {CREATE: 2, STATUS: 3, DELETE: 2, CHANGE: 2},
     "wait": {CREATE: 2, STATUS: 4},
     "retry-kill": {CREATE: 2, STATUS: 4, ANSWER: 1},
     "retry-exit": {CREATE: 2, STATUS: 4, ANSWER: 1},
     "retry-raise": {CREATE: 2, STATUS: 4},
-    "abort-work": {CREATE: 1, STATUS: 4, CHANGE: 1},
-    "abort-deaf": {CREATE: 1, STATUS: 4, CHANGE: 1, ANSWER: 1},
+    "abort-work": {CREATE: 1, STATUS: 3, CHANGE: 1},
+    "abort-deaf": {CREATE: 1, STATUS: 3, CHANGE: 1, ANSWER: 1},
     "abort-wait": {CREATE: 1, STATUS: 3},
     "max-iterations": {CREATE: 2, STATUS: 3},
     "hooks": {CREATE: 1, STATUS: 2, OUTCOME: 2},
@@ -38,12 +38,15 @@ BUDGETS: Final[dict[str, dict[str, int]]] = {
     "children": {CREATE: 2, STATUS: 4},
     "ttl": {CREATE: 1, STATUS: 2, CHANGE: 1, "delete taskruns": 1},
     "cleanup-always": {CREATE: 1, STATUS: 2, DELETE: 1, CHANGE: 1},
-    "message-continue": {CREATE: 2, STATUS: 4, CHANGE: 2, RECORD: 2},
+    "message-continue": {CREATE: 2, STATUS: 3, CHANGE: 2, RECORD: 2},
     "message-once": {CREATE: 1, STATUS: 2, CHANGE: 1},
     "message-retry": {CREATE: 2, STATUS: 4, CHANGE: 2, RECORD: 2},
-    "message-abort": {CREATE: 1, STATUS: 4, CHANGE: 2, RECORD: 1},
+    "message-abort": {CREATE: 1, STATUS: 3, CHANGE: 2, RECORD: 1},
 }
 assert BUDGETS.keys() == {shape.name for shape in SHAPES}, "each shape needs a budget"
+
+_FOR_A_MOMENT: Final = {STATUS: 2}
+"""States that only a slow machine shows, such as that no node was ready."""
 
 
 def check_budget(log: Path, namespace: str, shape: Shape, name: str) -> None:
@@ -51,5 +54,5 @@ def check_budget(log: Path, namespace: str, shape: Shape, name: str) -> None:
     own = re.compile(rf"{name}(-(i\d+|h[a-z]+)(t\d+)?)?")
     writes = [write.split() for write in writes_of_the_operator(log, namespace)]
     found = [f"{verb} {what}" for verb, what, *target in writes if target and own.fullmatch(target[0])]
-    excess = Counter(found) - Counter(BUDGETS[shape.name])
+    excess = Counter(found) - Counter(BUDGETS[shape.name]) - Counter(_FOR_A_MOMENT)
     assert not excess, f"{shape.name} has more writes than its budget allows: {dict(excess)}; it has {found}"
