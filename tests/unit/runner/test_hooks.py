@@ -199,6 +199,20 @@ def test_a_pod_does_not_wait_if_the_run_continues(pod: Pod) -> None:
     assert notes[-1] == "run"
 
 
+def test_a_pod_does_not_wait_for_the_end_of_another_run_of_this_name(pod: Pod) -> None:
+    def is_replaced(method: str, name: str) -> None:
+        if (method, name) == ("GET", "shop") and "response" in pod.api.objects.get("shop-i2", {}):
+            pod.api.put("shop", task_run(metadata={"name": "shop", "uid": "uid-of-another-run"}))
+
+    pod.api.before = is_replaced
+    began = pod.api.clock()
+
+    _, notes = pod.run()
+
+    assert notes[-1] == "run"
+    assert pod.api.clock() - began < 1
+
+
 def test_a_pod_does_not_wait_for_an_end_that_depends_on_it(pod: Pod) -> None:
     """Without on_abort the operator writes Aborted only after the container has ended."""
 
